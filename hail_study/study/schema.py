@@ -166,6 +166,16 @@ class Training(Section):
     )
 
 
+class Evaluation(Section):
+    """How a prediction is judged: every target is ranked among all items."""
+
+    filter_seen: Annotated[bool, Field(description="Items of the user's own history are no candidates.")] = False
+    select: Annotated[
+        Metric,
+        Field(description="Validation metric that chooses epochs and hyperparameters; `metrics.primary` sets it."),
+    ] = "ndcg@10"
+
+
 class Configuration(Section):
     """Everything that determines a trial but its seed. Factors are dotted paths into it (`peers.count`)."""
 
@@ -175,6 +185,7 @@ class Configuration(Section):
     readout: Readout = Readout()
     objective: Objective = Objective()
     training: Training = Training()
+    evaluation: Evaluation = Evaluation()
 
 
 class Base(Section):
@@ -185,6 +196,7 @@ class Base(Section):
     readout: Readout = Readout()
     objective: Objective = Objective()
     training: Training = Training()
+    evaluation: Evaluation = Evaluation()
 
 
 # --- the study ----------------------------------------------------------------------------------------------------
