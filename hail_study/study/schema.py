@@ -303,6 +303,7 @@ class Compute(Section):
     gpus: Annotated[float, Field(ge=0, description="GPUs of one trial; fractions share a GPU.")] = 0
     concurrent: Annotated[int | None, Field(ge=1, description="Trials at a time; default: as many as fit.")] = None
     retries: Annotated[int, Field(ge=0, description="Restarts of a trial whose process or node was lost.")] = 2
+    checkpoint_seconds: Annotated[float, Field(ge=0, description="Least time between a trial's checkpoints.")] = 5
     storage: Annotated[str, Field(description="Folder or URI of checkpoints, reachable from every node.")] = ".hail"
 
 
