@@ -1,0 +1,38 @@
+"""From the record to a table and figures a reader can trust; no training, no Ray.
+
+from hail_study.record import Record
+from hail_study.report import build_table, results, write_report
+from hail_study.study import load
+
+study = load("studies/ablation.yaml")
+found = results(Record(study.file.record, Path.cwd()), study)
+write_report(found, Path("reports/ablation"))
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from hail_study.report.read import NoResults, Results, results
+    from hail_study.report.table import Table, build_table
+    from hail_study.report.terminal import render_terminal
+    from hail_study.report.write import write_report
+
+__all__ = ["NoResults", "Results", "Table", "build_table", "render_terminal", "results", "write_report"]
+
+_HOMES: Final = {
+    "NoResults": "read",
+    "Results": "read",
+    "Table": "table",
+    "build_table": "table",
+    "render_terminal": "terminal",
+    "results": "read",
+    "write_report": "write",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import pandas, scipy and matplotlib only when a report is really wanted."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(name)

@@ -1,0 +1,132 @@
+"""What a reader must know to trust the table, in sentences."""
+
+from hail_study.report.statistics import smallest_p
+from hail_study.report.table import Row, Table
+from hail_study.report.wording import count, listed, metric_name, number, percent
+
+
+def caption(table: Table) -> list[str]:
+    """The table's caption, one statement each, plain text."""
+    statements = [
+        _scores(table),
+        _differences(table),
+        _significance(table),
+        _verdicts(table),
+        _marks(table),
+        _budgets(table),
+        _baselines(table),
+        *_shortfalls(table),
+        *_doubts(table),
+    ]
+    return [statement for statement in statements if statement]
+
+
+def essentials(table: Table) -> list[str]:
+    """The statements without which the numbers would mislead."""
+    return [_significance(table), _verdicts(table), _budgets(table), *_shortfalls(table), *_doubts(table)]
+
+
+def _scores(table: Table) -> str:
+    return (
+        f"Test metrics, mean over n seeds ± half-width of the {percent(table.family.confidence)} t interval; "
+        f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))}), the same for every arm. "
+        "Test data was used once per trial, at its best validation epoch."
+    )
+
+
+def _differences(table: Table) -> str:
+    return (
+        f"Δ: arm minus {table.reference.arm}, paired by seed, with its {percent(table.family.confidence)} t interval; "
+        "it covers the randomness of training, not the choice of data set or hyperparameters."
+    )
+
+
+def _significance(table: Table) -> str:
+    family, n = table.family, len(table.seeds)
+    text = (
+        f"p: exact two-sided sign-flip test. p (Holm): adjusted over the family of {count(family.size, 'comparison')}, "
+        f"every arm against the reference on {metric_name(table.primary)}."
+    )
+    if smallest_p(n) * max(1, family.size) <= family.level:
+        return text
+    return (
+        f"{text} n too small: with {count(n, 'paired seed')} the smallest possible p is {smallest_p(n):.3g}; p ≤ "
+        f"{family.level:.2g} takes {family.needs} seeds, {family.needs_jointly} after Holm's correction."
+    )
+
+
+def _verdicts(table: Table) -> str:
+    family = table.family
+    text = (
+        f"Verdict: by the t interval widened to hold for all {count(family.size, 'comparison')} jointly "
+        f"({percent(family.confidence)}, Bonferroni); better or worse: all of it on one side of 0; "
+    )
+    if family.smallest_effect is None:
+        return f"{text}undecided: otherwise (no smallest effect of interest is declared, so no arm can be equivalent)."
+    margin = number(family.smallest_effect).rstrip("0")
+    return f"{text}equivalent: all of it within ±{margin}, the smallest effect of interest; undecided: otherwise."
+
+
+def _marks(table: Table) -> str:
+    text = "Bold: highest mean; underlined: second highest. ↑ better, ↓ worse, ≈ equivalent, by the same rule"
+    others = [metric_name(metric) for metric in table.metrics if metric != table.primary]
+    if not others:
+        return f"{text}."
+    return f"{text} within each metric; {listed(others)} {'are' if len(others) > 1 else 'is'} descriptive."
+
+
+def _budgets(table: Table) -> str:
+    if not table.planned_search:
+        return "Hyperparameters were not searched."
+    used = {row.search.trials for row in table.rows if row.search}
+    if used <= {table.planned_search}:
+        trials = count(table.planned_search, "trial")
+        return f"Every arm with something to search was tuned on validation data with {trials}."
+    uneven = ", ".join(f"{row.arm}: {row.search.trials}" for row in table.rows if row.search)
+    return f"Search budgets are NOT equal (planned {table.planned_search} trials an arm): {uneven}."
+
+
+def _baselines(table: Table) -> str:
+    if not table.baselines:
+        return ""
+    return f"{listed(list(table.baselines)).capitalize()}: not trained, one value, no seeds, not in the family."
+
+
+def _shortfalls(table: Table) -> list[str]:
+    """Trials that failed, were stopped or never ran: said, because what is missing is rarely missing at random."""
+    short = {row.arm: _shortfall(row) for row in table.rows}
+    said = [f"{arm}: {text}" for arm, text in short.items() if text]
+    return [f"Not all trials finished, and means are over those that did ({'; '.join(said)})."] if said else []
+
+
+def _shortfall(row: Row) -> str:
+    counts = {"failed": row.failed, "stopped early": row.pruned, "not run": row.missing}
+    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+
+
+def _doubts(table: Table) -> list[str]:
+    """What makes the comparison itself questionable."""
+    doubts = []
+    if len(table.provenance["data"]) > 1:
+        doubts.append("Arms were trained on differently prepared data: their test targets may differ.")
+    idle = [row.arm for row in table.rows if _changes_nothing(row, table)]
+    if idle:
+        doubts.append(f"Exactly the reference's scores on every seed: {listed(idle)}. Does the change reach the model?")
+    disagreeing = [row.arm for row in table.rows if _disagrees(row, table)]
+    if disagreeing:
+        doubts.append(f"Interval and exact test disagree for {listed(disagreeing)}: read both with care.")
+    return doubts
+
+
+def _disagrees(row: Row, table: Table) -> bool:
+    """Whether the joint interval excludes 0 while the exact test, though it could, does not reject, or the reverse."""
+    one = row.comparisons.get(table.primary)
+    if one is None or smallest_p(one.pairs) * table.family.size > table.family.level:
+        return False
+    excludes_zero = one.joint.low > 0 or one.joint.high < 0
+    return excludes_zero != (one.p_holm <= table.family.level)
+
+
+def _changes_nothing(row: Row, table: Table) -> bool:
+    one = row.comparisons.get(table.primary)
+    return one is not None and one.pairs > 1 and one.difference.low == 0 == one.difference.high

@@ -1,0 +1,113 @@
+"""Forest plot: every arm's difference from the reference, with its intervals."""
+
+from typing import TYPE_CHECKING, Final
+
+from hail_study.report.figures.style import BLUE, GREEN, GREY, INK, ORANGE, QUIET, RULE, style
+from hail_study.report.statistics import Interval, Verdict
+from hail_study.report.table import Row, Table
+from hail_study.report.wording import difference, metric_name, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS: Final = {
+    Verdict.BETTER: (BLUE, "^"),
+    Verdict.WORSE: (ORANGE, "v"),
+    Verdict.EQUIVALENT: (GREEN, "s"),
+    Verdict.UNDECIDED: (GREY, "o"),
+}
+"""Verdict -> colour and shape."""
+
+
+def forest(table: Table, metric: str | None = None) -> "Figure":
+    """Draw the paired differences on one metric.
+
+    Thick: the interval of one comparison; thin: the one that holds for all jointly, on which the verdict rests; grey
+    band: differences smaller than the smallest effect of interest; dots: single seeds.
+
+    Args:
+        table: Of the study.
+        metric: Default the primary one.
+    """
+    from matplotlib.figure import Figure
+
+    metric = metric or table.primary
+    rows = [row for row in table.rows if metric in row.comparisons]
+    with style():
+        figure = Figure(figsize=(7.0, 1.1 + 0.27 * max(len(rows), 1)))
+        axes = figure.add_subplot()
+        axes.set_xlim(*_extent(rows, table, metric))
+        _ground(axes, table, metric)
+        for place, row in enumerate(rows):
+            _arm(axes, place, row, metric)
+        _labels(axes, rows, table, metric)
+        _key(axes, rows, table, metric)
+    return figure
+
+
+def _ground(axes: "Axes", table: Table, metric: str) -> None:
+    margin = table.families[metric].smallest_effect
+    if margin is not None:
+        axes.axvspan(-margin, margin, color="#ececec", lw=0, zorder=0)
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
+
+
+def _extent(rows: list[Row], table: Table, metric: str) -> tuple[float, float]:
+    """Room for every estimate, seed and single interval; few seeds make joint ones so wide that they may be cut off."""
+    comparisons = [row.comparisons[metric] for row in rows]
+    shown = [0.0, table.families[metric].smallest_effect or 0.0, -(table.families[metric].smallest_effect or 0.0)]
+    for one in comparisons:
+        shown += [*one.by_seed.values(), *([one.difference.low, one.difference.high] if one.difference.known else [])]
+    room = 0.25 * (max(shown) - min(shown)) or 1.0
+    return min(shown) - room, max(shown) + room
+
+
+def _arm(axes: "Axes", place: int, row: Row, metric: str) -> None:
+    one = row.comparisons[metric]
+    colour, shape = LOOKS[one.verdict]
+    if one.joint.known:
+        _joint(axes, place, one.joint, colour)
+    if one.difference.known:
+        axes.plot([one.difference.low, one.difference.high], [place, place], color=colour, lw=3, zorder=3)
+    axes.plot(list(one.by_seed.values()), [place + 0.27] * one.pairs, ".", color=colour, ms=2.5, zorder=2)
+    axes.plot(one.difference.estimate, place, shape, color=colour, mec="white", mew=0.8, ms=6.5, zorder=4)
+
+
+def _joint(axes: "Axes", place: int, joint: Interval, colour: str) -> None:
+    """A thin line, with an arrow head where it goes on beyond the figure."""
+    left, right = axes.get_xlim()
+    axes.plot([max(joint.low, left), min(joint.high, right)], [place, place], color=colour, lw=0.9, zorder=2)
+    for end, shape, cut in ((left, "<", joint.low < left), (right, ">", joint.high > right)):
+        if cut:
+            axes.plot(end, place, shape, color=colour, ms=4, clip_on=False, zorder=2)
+
+
+def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [f"{row.arm}  (n = {row.comparisons[metric].pairs})" for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+    axes.grid(axis="x", color=RULE, lw=0.4)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(f"Difference in {metric_name(metric)} from {table.reference.arm}")
+    for place, row in enumerate(rows):
+        one = row.comparisons[metric]
+        text = f"{difference(one.difference)}  {one.verdict}"
+        axes.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=QUIET)
+
+
+def _key(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    family = table.families[metric]
+    entries: list[Line2D | Patch] = [
+        Line2D([], [], color=QUIET, lw=3, label=f"{percent(family.confidence)} interval"),
+        Line2D([], [], color=QUIET, lw=0.9, label=f"jointly for all {family.size}"),
+    ]
+    entries.append(Line2D([], [], color=QUIET, ls="", marker=".", ms=2.5, label="one seed"))
+    if family.smallest_effect is not None:
+        entries.append(Patch(color="#ececec", label=f"of no interest (±{family.smallest_effect:g})"))
+    axes.legend(handles=entries, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(entries), borderaxespad=0.2)

@@ -1,0 +1,134 @@
+"""What the record holds of one study: the trials that count, in an order of their own."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hail_study.report.trials import select
+from hail_study.training.metrics import gains
+
+if TYPE_CHECKING:
+    from hail_study.study import Arm, Study
+
+
+class Reader(Protocol):
+    """The reading half of `hail_study.record.Record`; anything with these three frames can be reported on."""
+
+    def trials(self, study_name: str) -> pd.DataFrame: ...
+    def history(self, study_name: str) -> pd.DataFrame: ...
+    def ranks(self, run_id: str) -> pd.DataFrame: ...
+
+
+class NoResults(Exception):
+    """The record holds no finished trial of the study."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The trials of a study that its file asks for, and what they measured.
+
+    Attributes:
+        study: As loaded from its file.
+        trials: One row per trial (columns: `hail_study.record.Record.trials`), sorted by phase, arm, seed and number.
+        superseded: Trials of this study's arms left out: other code, data, seeds or hyperparameters than the latest.
+        reader: Where curves and ranks are read when asked for.
+    """
+
+    study: "Study"
+    trials: pd.DataFrame
+    superseded: int
+    reader: Reader
+
+    def of(self, arm: "Arm", phase: str = "confirm") -> pd.DataFrame:
+        """All trials of an arm in a phase, whatever became of them."""
+        return self.trials[(self.trials["arm_key"] == arm.key) & (self.trials["phase"] == phase)]
+
+    def finished(self, arm: "Arm") -> pd.DataFrame:
+        """The confirm trials of an arm that finished, indexed by seed."""
+        trials = self.of(arm)
+        finished: pd.DataFrame = trials[trials["status"] == "finished"].set_index("seed")
+        return finished
+
+    def count(self, arm: "Arm", status: str, phase: str = "confirm") -> int:
+        return int((self.of(arm, phase)["status"] == status).sum())
+
+    def scores(self, arm: "Arm", metric: str) -> pd.Series:
+        """Test metric of an arm's finished confirm trials by seed; from the ranks where it was not recorded."""
+        return self._scores(self.finished(arm), metric)
+
+    def _scores(self, trials: pd.DataFrame, metric: str) -> pd.Series:
+        column = f"test/{metric}"
+        if column in trials and trials[column].notna().all():
+            return trials[column].astype(float)
+        measured = [float(gains(metric, self._ranks(run)["rank"].to_numpy()).mean()) for run in trials["run_id"]]
+        return pd.Series(measured, index=trials.index, dtype=float)
+
+    def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
+        """Seeds x users, each user's contribution to a test metric."""
+        runs = self.finished(arm)["run_id"]
+        ranks = {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in runs.items()}
+        rows = {seed: pd.Series(gains(metric, column.to_numpy()), column.index) for seed, column in ranks.items()}
+        return pd.DataFrame(rows).T
+
+    def paired_user_gains(self, arm: "Arm", metric: str) -> npt.NDArray[np.float64]:
+        """[S, U], arm minus reference, for seeds and users that both have."""
+        ours, theirs = self.user_gains(arm, metric), self.user_gains(self.study.reference, metric)
+        difference = (ours - theirs).dropna(how="all").dropna(axis=1)
+        return difference.to_numpy(dtype=np.float64)
+
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """Finished baseline runs on the reference's data, indexed by name."""
+        rows = self.trials[(self.trials["phase"] == "baseline") & (self.trials["status"] == "finished")]
+        data = set(self.of(self.study.reference)["fingerprint"])
+        same = rows[rows["fingerprint"].isin(data)] if data else rows
+        return same.drop_duplicates("arm", keep="last").set_index("arm").sort_index()
+
+    def baseline_scores(self, metric: str) -> pd.Series:
+        """Test metric of each baseline, indexed by its name."""
+        return self._scores(self.baselines, metric)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Curves of every trial: run_id, epoch, metric, value."""
+        return self.reader.history(self.study.file.name)
+
+    def _ranks(self, run_id: str) -> pd.DataFrame:
+        if run_id not in self._read_ranks:
+            self._read_ranks[run_id] = self.reader.ranks(run_id)
+        return self._read_ranks[run_id]
+
+    @cached_property
+    def _read_ranks(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    def provenance(self) -> dict[str, Any]:
+        """What the trials were made of: enough to see whether two tables may be compared."""
+        made = self.trials[self.trials["phase"] != "search"]
+        return {
+            "data": sorted(set(made["fingerprint"].dropna().astype(str))),
+            "code": sorted(set(made["code"].dropna().astype(str))),
+            "superseded_trials": self.superseded,
+        }
+
+
+def results(reader: Reader, study: "Study") -> Results:
+    """Read a study's trials from the record and keep those its file asks for.
+
+    Trials of other arms, other seeds or search trials beyond the budget are left out. Where the record holds an arm's
+    trials in several versions (of the code, the data or the chosen hyperparameters), only the latest version counts:
+    versions are never mixed in one table.
+
+    Raises:
+        NoResults: No confirm trial of the study has finished.
+    """
+    name = study.file.name
+    recorded = reader.trials(name)
+    kept, superseded = select(recorded, study) if len(recorded) else (recorded, 0)
+    if not len(kept) or not ((kept["phase"] == "confirm") & (kept["status"] == "finished")).any():
+        raise NoResults(f"no finished trial of study {name} in the record; run it first")
+    return Results(study, kept, superseded, reader)

@@ -1,0 +1,27 @@
+"""Statistics of small paired samples: pure functions on numpy arrays, nothing of studies or files.
+
+Every function takes one value per seed (or one paired difference per seed) and says in its docstring what it assumes.
+"""
+
+from hail_study.report.statistics.effects import hedges_g, probability_of_improvement
+from hail_study.report.statistics.intervals import Interval, bootstrap_interval, mean_interval
+from hail_study.report.statistics.multiplicity import benjamini_hochberg, holm
+from hail_study.report.statistics.permutation import seeds_needed, sign_flip_p, smallest_p
+from hail_study.report.statistics.users import users_and_seeds_interval
+from hail_study.report.statistics.verdict import Verdict, verdict
+
+__all__ = [
+    "Interval",
+    "Verdict",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "hedges_g",
+    "holm",
+    "mean_interval",
+    "probability_of_improvement",
+    "seeds_needed",
+    "sign_flip_p",
+    "smallest_p",
+    "users_and_seeds_interval",
+    "verdict",
+]

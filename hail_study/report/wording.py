@@ -1,0 +1,69 @@
+"""How metrics, numbers and counts are written, the same in every table, figure and page."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from hail_study.report.statistics import Interval, Verdict
+
+MARKS: Final = {Verdict.BETTER: "↑", Verdict.WORSE: "↓", Verdict.EQUIVALENT: "≈"}
+"""What stands beside a mean, by its verdict; undecided is not marked."""
+
+
+def metric_name(metric: str) -> str:
+    """`ndcg@10` as papers write it, `NDCG@10`."""
+    return metric.upper()
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A score, with a true minus sign; a dash where there is none."""
+    return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A difference; what rounds to zero has no sign."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−").replace(f"+{0:.{digits}f}", f"{0:.{digits}f}")
+
+
+def mean(interval: Interval) -> str:
+    """A mean and the half-width of its interval."""
+    if not interval.known:
+        return number(interval.estimate)
+    return f"{number(interval.estimate)} ± {number(interval.half_width)}"
+
+
+def difference(interval: Interval) -> str:
+    """A difference and the ends of its interval."""
+    if not interval.known:
+        return signed(interval.estimate)
+    return f"{signed(interval.estimate)} [{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def p_value(p: float, smallest: float, level: float) -> str:
+    """A p-value, or why it is not worth printing: the smallest reachable one is not significant."""
+    if math.isnan(p):
+        return "–"
+    if smallest > level:
+        return "n too small"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(n: int, what: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def arm_label(names: Sequence[str]) -> str:
+    """An arm's name with the others that mean the same configuration."""
+    return names[0] if len(names) == 1 else f"{names[0]} ({', '.join(names[1:])})"

@@ -1,0 +1,30 @@
+"""The files of a report."""
+
+from pathlib import Path
+
+from hail_study.report.figures.forest import forest
+from hail_study.report.figures.style import save
+from hail_study.report.read import Results
+from hail_study.report.table import build_table
+from hail_study.report.writers import WRITERS
+
+
+def write_report(results: Results, folder: Path) -> list[Path]:
+    """Write a study's tables and figures.
+
+    Equal records give equal bytes, whatever order their trials finished in.
+
+    Args:
+        results: As `hail_study.report.results` reads them.
+        folder: Made if need be; files of an earlier report in it are replaced.
+
+    Returns:
+        What was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = build_table(results)
+    paths = []
+    for suffix, write in WRITERS.items():
+        paths.append(folder / f"table.{suffix}")
+        paths[-1].write_text(write(table), encoding="utf-8")
+    return paths + save(forest(table), folder / "forest")

@@ -1,0 +1,35 @@
+import pytest
+
+from hail_study.report import build_table, results
+from hail_study.report.figures.forest import forest
+
+
+@pytest.fixture
+def table(record, study):
+    return build_table(results(record, study))
+
+
+def test_every_arm_but_the_reference_has_a_row_with_its_pairs(table) -> None:
+    (axes,) = forest(table).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["without med  (n = 5)", "peers.count=1  (n = 4)", "50%_wide & #4  (n = 5)"]
+
+
+def test_verdicts_are_written_out_not_only_coloured(table) -> None:
+    words = [text.get_text().split()[-1] for text in forest(table).axes[0].texts]
+    assert words == [str(row.verdict("ndcg@10")) for row in table.rows[1:]]
+
+
+def test_a_joint_interval_that_leaves_the_figure_ends_in_an_arrow(study, empty_record, make_ranks, with_file) -> None:
+    for arm in study.arms:
+        for seed in range(2):
+            empty_record.add(arm, seed, ranks=make_ranks(0.5, 10 * seed))
+    table = build_table(results(empty_record, with_file(study, seeds=2)))
+    empty_record.rows[1]["test/ndcg@10"] += 0.1
+    table = build_table(results(empty_record, with_file(study, seeds=2)))
+    markers = {line.get_marker() for line in forest(table).axes[0].lines}
+    assert {"<", ">"} <= markers
+
+
+def test_secondary_metrics_can_be_drawn(table) -> None:
+    assert "MRR" in forest(table, "mrr").axes[0].get_xlabel()

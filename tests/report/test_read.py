@@ -1,0 +1,74 @@
+import pandas as pd
+import pytest
+
+from hail_study.report import NoResults, results
+
+
+def test_keeps_one_row_per_trial_in_the_studys_order(study, record) -> None:
+    found = results(record, study)
+    confirm = found.trials[found.trials["phase"] == "confirm"]
+    assert list(confirm["arm"].unique()) == [arm.name for arm in study.arms]
+    assert len(confirm) == 20
+
+
+def test_order_of_the_record_does_not_matter(study, record) -> None:
+    before = results(record, study).trials
+    record.rows.reverse()
+    pd.testing.assert_frame_equal(results(record, study).trials, before)
+
+
+def test_other_seeds_and_other_arms_are_left_out(study, record, make_arm, make_ranks) -> None:
+    record.add(study.reference, 99, ranks=make_ranks(0.9, 0))
+    record.add(make_arm("removed from the file", "a" * 12), 0, ranks=make_ranks(0.9, 0))
+    assert len(results(record, study).trials) == 22
+
+
+def test_a_repeated_trial_counts_once_and_by_its_success(study, record, make_ranks) -> None:
+    arm = study.arms[2]
+    record.add(arm, 3, ranks=make_ranks(0.5, 3))
+    found = results(record, study)
+    assert found.count(arm, "failed") == 0
+    assert len(found.scores(arm, "ndcg@10")) == 5
+
+
+@pytest.mark.parametrize("changed", [{"code": "d" * 16}, {"fingerprint": "e" * 16}, {"hyperparameters": {"a": 1}}])
+def test_versions_of_an_arm_are_never_mixed(study, record, make_ranks, changed) -> None:
+    arm = study.arms[1]
+    record.add(arm, 0, ranks=make_ranks(0.9, 0), key="newer", **changed)
+    found = results(record, study)
+    assert found.scores(arm, "ndcg@10").index.tolist() == [0]
+    assert found.superseded >= 5
+
+
+def test_the_latest_start_decides_which_version_counts(study, record, make_ranks) -> None:
+    for row in record.rows:
+        row["started"] = 2
+    record.add(study.arms[1], 0, ranks=make_ranks(0.9, 0), key="older", code="b" * 16, started=1)
+    found = results(record, study)
+    assert found.superseded == 1
+    assert len(found.finished(study.arms[1])) == 5
+
+
+def test_a_metric_that_was_not_recorded_comes_from_the_ranks(study, record) -> None:
+    found = results(record, study)
+    scores = found.scores(study.reference, "hr@3")
+    assert scores[0] == (record.rank_files["run0"]["rank"] <= 3).mean()
+
+
+def test_paired_gains_average_to_the_difference_of_scores(study, record) -> None:
+    found, arm = results(record, study), study.arms[2]
+    expected = (found.scores(arm, "mrr") - found.scores(study.reference, "mrr")).dropna()
+    gains = found.paired_user_gains(arm, "mrr")
+    assert gains.shape == (4, 400)
+    assert gains.mean(axis=1) == pytest.approx(expected.to_numpy())
+
+
+def test_an_empty_record_says_so(study, empty_record) -> None:
+    with pytest.raises(NoResults, match="no finished trial of study demo"):
+        results(empty_record, study)
+
+
+def test_a_record_without_a_finished_trial_says_so(study, empty_record) -> None:
+    empty_record.add(study.reference, 0, status="failed")
+    with pytest.raises(NoResults):
+        results(empty_record, study)
