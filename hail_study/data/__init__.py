@@ -1,0 +1,29 @@
+"""Interactions: where they come from, how they are split and how they become batches.
+
+prepared = prepare(FileData(source="file", path="ratings.csv"))
+parts = split(prepared)
+for batch in epoch(prepared, parts, batch=128, max_length=50, generator=np.random.default_rng(0)):
+    inputs, targets = batch.ids[:, :-1], batch.ids[:, 1:]
+ids, lengths, targets = histories(prepared, parts.test_positions, max_length=50)
+"""
+
+from hail_study.data.baselines import frequency, popularity
+from hail_study.data.batches import Sequences, epoch, histories, seen
+from hail_study.data.errors import DataError
+from hail_study.data.preparation import prepare
+from hail_study.data.prepared import Prepared
+from hail_study.data.splits import Split, split
+
+__all__ = [
+    "DataError",
+    "Prepared",
+    "Sequences",
+    "Split",
+    "epoch",
+    "frequency",
+    "histories",
+    "popularity",
+    "prepare",
+    "seen",
+    "split",
+]

@@ -1,0 +1,78 @@
+"""The data set of a trial: arrays that every worker maps into its memory."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All interactions, grouped by user and in time order within each.
+
+    User `u` has the interactions `items[offsets[u]:offsets[u + 1]]`; an index into `items` is called a position. The
+    arrays are never written to: they may lie in memory that several processes share.
+
+    Attributes:
+        items: int32 [N], item ids 1..item_count; 0 is padding and never occurs.
+        offsets: int64 [U + 1].
+        item_count: V, without padding.
+        user_names: [U], the source's names.
+        item_names: [V]; item id `i` has the name `item_names[i - 1]`.
+        times: int64 [N], time stamps in the source's unit, or None.
+        lags: int16 [N], planted truth: the interaction was decided by the one `lag` positions earlier, 0 = by none of
+            them; None where there is no truth.
+        description: How the arrays came about: source, rule for equal time stamps, k-core, counts before and after.
+        split: Name of the split (`data.split`).
+    """
+
+    items: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    item_count: int
+    user_names: npt.NDArray[np.str_]
+    item_names: npt.NDArray[np.str_]
+    times: npt.NDArray[np.int64] | None
+    lags: npt.NDArray[np.int16] | None
+    description: dict[str, Any]
+    split: str = "leave-one-out"
+
+    @property
+    def users(self) -> int:
+        """U, the number of users."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """[U], interactions of each user."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of all that can change a result.
+
+        That is the sequences, the planted truth and the split. Names, and time stamps beyond the order they give, change
+        no result: a file that is compressed, converted to another format or renamed keeps its fingerprint.
+        """
+        digest = hashlib.sha256(f"{self.split} {self.item_count}".encode())
+        for name, array in (("items", self.items), ("offsets", self.offsets), ("lags", self.lags)):
+            if array is not None:
+                digest.update(f" {name} {len(array)} ".encode())
+                digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")))
+        return digest.hexdigest()[:16]
+
+    def users_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The user [n] whose interaction lies at each position [n]."""
+        return np.searchsorted(self.offsets, positions, side="right") - 1
+
+    def arrays(self) -> dict[str, Any]:
+        """Everything as a dictionary, its arrays not copied; `from_arrays` turns it back."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
+        """The data set whose `arrays()` these are, without copying them."""
+        return cls(**arrays)

@@ -1,0 +1,44 @@
+"""Which interactions are learnt from and which are predicted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hail_study.data.prepared import Prepared
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions of the targets, and where training ends.
+
+    Attributes:
+        valid_positions: int64 [n], positions of the validation targets.
+        test_positions: int64 [m], positions of the test targets.
+        train_end: int64 [U], user `u` trains on the positions `offsets[u]` to `train_end[u] - 1`.
+    """
+
+    valid_positions: npt.NDArray[np.int64]
+    test_positions: npt.NDArray[np.int64]
+    train_end: npt.NDArray[np.int64]
+
+
+def leave_one_out(prepared: Prepared) -> Split:
+    """A user's last item is the test target, the one before it the validation target, the rest is for training.
+
+    Users with fewer than three interactions are trained on, not evaluated.
+    """
+    ends = prepared.offsets[1:]
+    evaluated = prepared.lengths >= 3
+    return Split(ends[evaluated] - 2, ends[evaluated] - 1, np.where(evaluated, ends - 2, ends))
+
+
+SPLITS: Final[dict[str, Callable[[Prepared], Split]]] = {"leave-one-out": leave_one_out}
+"""By the name in `data.split`."""
+
+
+def split(prepared: Prepared) -> Split:
+    """Split the data set the way its configuration asks for (`Prepared.split`)."""
+    return SPLITS[prepared.split](prepared)
