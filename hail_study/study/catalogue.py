@@ -13,9 +13,9 @@ ENCODERS: Final = {
 """Sequence encoders (`encoder.name`)."""
 
 COUPLINGS: Final = {
-    "independent": "hail_study.objectives.couplings:Independent",
-    "med": "hail_study.objectives.couplings:Med",
-    "mutual": "hail_study.objectives.couplings:Mutual",
+    "independent": "hail_study.objectives.couplings.independent:Independent",
+    "med": "hail_study.objectives.couplings.med:Med",
+    "mutual": "hail_study.objectives.couplings.mutual:Mutual",
 }
 """What the peers of one trial learn from each other (`peers.coupling`)."""
 

@@ -1,0 +1,51 @@
+"""What a sequence encoder is. A new one subclasses `Encoder` in a file of its own and adds a line to the catalogue."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from hail_study.models.layers import Layer, Streams
+from hail_study.study.configuration import Encoder as Settings
+
+
+class Encoder(Layer):
+    """Turns embedded histories into states, S networks at a time.
+
+    Subclasses build their layers from `hail_study.models.layers` (or any `SlotModule`) with `slots` slots, so that
+    every weight has a leading slot axis and is drawn from its slot's own generator. `hail_study.testing` checks the
+    rest.
+
+    Attributes:
+        causal: A state sees its own item and earlier ones: trained on next items. Otherwise trained on masked items.
+        positional: Learned positions are added to the item embeddings.
+        normalised: The embeddings are layer-normalised before dropout.
+        transformed: The head is dense + GELU + layer norm (BERT's output transform); otherwise the layer norm alone.
+    """
+
+    causal: ClassVar[bool] = True
+    positional: ClassVar[bool] = False
+    normalised: ClassVar[bool] = False
+    transformed: ClassVar[bool] = False
+
+    def __init__(self, settings: Settings, slots: int, max_length: int, streams: Streams) -> None:
+        """Build the layers.
+
+        Args:
+            settings: The study's `encoder` section.
+            slots: S, the number of networks.
+            max_length: Longest input, in positions.
+            streams: Random numbers of dropout.
+        """
+        super().__init__()
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        """Encode.
+
+        Args:
+            x: [S, B, L, D] embedded inputs, padding on the right.
+            padding: [S, B, L] bool, true at padding. States there are never used, and must not reach real ones.
+
+        Returns:
+            States [S, B, L, D], before the head.
+        """
+        raise NotImplementedError
