@@ -1,0 +1,79 @@
+"""A Ray cluster to run on: a local one for the time of the study, or one that exists."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hail_study.study import Compute
+
+_ENVIRONMENT: Final = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they cost 250 ms a report and repeat the record
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's own state is never restored: the record is the only truth
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TASK_EVENTS_REPORT_INTERVAL_MS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+class NoCluster(RuntimeError):
+    """The cluster cannot be reached, or nothing of the study fits on it."""
+
+
+def prepare_environment() -> None:
+    """Settings that Ray and Tune read when they are imported. What the user set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def cluster(compute: Compute, address: str | None = None) -> Iterator[int]:
+    """Connect to Ray, or start it here; yields the number of trials that fit at a time.
+
+    Args:
+        compute: The study's `compute` section.
+        address: Wins over `RAY_ADDRESS`, which wins over `compute.address`.
+
+    Raises:
+        NoCluster: See there.
+    """
+    prepare_environment()
+    import ray
+
+    wanted = address or os.environ.get("RAY_ADDRESS") or compute.address
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(wanted)
+    try:
+        yield _slots(compute, ray.cluster_resources())
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(wanted: str) -> None:
+    import ray
+
+    options = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if wanted == "local":
+            ray.init(address="local", include_dashboard=False, **options)
+        else:
+            ray.init(address=wanted, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NoCluster(f"no Ray cluster at {wanted!r}: {reason}") from error
+
+
+def _slots(compute: Compute, resources: dict[str, float]) -> int:
+    """Trials that fit at a time. Tune is told: without it all short trials land on one node."""
+    fitting = int(resources.get("CPU", 0) // compute.cpus)
+    if compute.gpus:
+        fitting = min(fitting, int(resources.get("GPU", 0) / compute.gpus))
+    if fitting < 1:
+        have = f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+        raise NoCluster(f"a trial needs {compute.cpus:g} CPUs and {compute.gpus:g} GPUs, the cluster has {have}")
+    return min(fitting, compute.concurrent or fitting)

@@ -1,0 +1,59 @@
+"""Tune's callbacks, turned into the few events a study knows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial as TuneTrial
+
+from hail_study.execution.agenda import Outcome
+from hail_study.execution.tune import TICKET, outcome_of
+from hail_study.study import TrialSpec
+
+
+class Observer(Protocol):
+    """Someone who watches trials: the record, the display."""
+
+    def started(self, spec: TrialSpec) -> None:
+        """A worker takes the trial up, for the first time or again."""
+
+    def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
+        """One epoch was trained (an entry of `Trial.history`); after a loss the same epoch may come twice."""
+
+    def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
+        """The trial is over."""
+
+
+class Events(Callback):  # type: ignore[misc]
+    """Passes Tune's callbacks on to observers, in their order."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        for observer in self._observers:
+            observer.started(_spec(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        for observer in self._observers:
+            for entry in result.get("entries", ()):
+                observer.epoch(_spec(trial), entry)
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        result = trial.last_result
+        self._end(trial, outcome_of(result), result.get("metrics", {}), result.get("error"))
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        reason = str(trial.get_ray_actor_error() or trial.get_error() or "the trial's process was lost")
+        self._end(trial, Outcome("failed"), {}, reason)
+
+    def _end(self, trial: TuneTrial, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
+        for observer in self._observers:
+            observer.ended(_spec(trial), outcome, metrics, error)
+
+
+def _spec(trial: TuneTrial) -> TrialSpec:
+    spec: TrialSpec = trial.config[TICKET].spec
+    return spec

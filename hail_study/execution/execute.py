@@ -1,0 +1,173 @@
+"""A study from its plan to its record."""
+
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal
+
+import pandas as pd
+from rich.console import Console
+
+from hail_study.data import Prepared, prepare
+from hail_study.execution.agenda import Agenda, Outcome
+from hail_study.execution.cluster import cluster
+from hail_study.execution.progress import Progress
+from hail_study.execution.provenance import provenance
+from hail_study.execution.recording import Recorder
+from hail_study.execution.store import Store
+from hail_study.record import Record
+from hail_study.study import Configuration, Study, TrialSpec, code_version
+
+Ending = Literal["finished", "interrupted"]
+
+TRAINING_PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "objectives", "training"))
+"""Packages whose code decides a result; a change in them starts their trials anew."""
+
+
+def datasets(study: Study) -> dict[str, Prepared]:
+    """Arm key -> prepared data; arms with the same data share one.
+
+    Raises:
+        hail_study.data.DataError: The data cannot be read or are too few.
+    """
+    prepared = {data: prepare(data) for data in {arm.configuration.data for arm in study.arms}}
+    return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
+
+
+def open_agenda(study: Study, data: Mapping[str, Prepared], trials: pd.DataFrame) -> Agenda:
+    """The agenda of a study, less what the record's `trials` already hold."""
+    value = f"validation/{study.file.metrics.primary}"
+    ended = trials[trials["status"].isin(["finished", "pruned"])]
+    known = {row["key"]: Outcome(row["status"], row.get(value)) for row in ended.to_dict("records")}
+    fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
+    return Agenda(study, fingerprints, code_version(TRAINING_PACKAGES), known)
+
+
+def execute(study: Study, record: Record, directory: Path, console: Console, address: str | None = None) -> Ending:
+    """Train whatever of the study the record does not hold yet.
+
+    Running it again is how a study is resumed.
+
+    Args:
+        study: From `hail_study.study.load`.
+        record: Where trials are written.
+        directory: Where relative paths start.
+        console: Where progress is shown.
+        address: Of a Ray cluster, see `cluster`.
+
+    Raises:
+        hail_study.data.DataError: The data cannot be read or are too few.
+        NoCluster: There is no cluster, or no trial fits on it.
+        OSError: The checkpoint store cannot be written.
+    """
+    data = datasets(study)
+    agenda = open_agenda(study, data, record.trials(study.file.name))
+    if agenda.peek() is None and agenda.done:
+        return "finished"
+    store = Store(_absolute(study.file.compute.storage, directory))
+    store.check()
+    record.begin(study, provenance(study.path.parent))
+    ending: Ending = "interrupted"
+    try:
+        _record_baselines(record, study, data)
+        _tune(study, agenda, data, record, store, console, address)
+        ending = "finished" if agenda.done else "interrupted"
+    finally:
+        record.end(ending)
+    return ending
+
+
+def _tune(
+    study: Study,
+    agenda: Agenda,
+    data: Mapping[str, Prepared],
+    record: Record,
+    store: Store,
+    console: Console,
+    address: str | None,
+) -> None:
+    compute = study.file.compute
+    recorder = Recorder(record, store)
+    with cluster(compute, address) as slots, Progress(agenda, study.file.metrics.primary, console) as progress:
+        import ray
+        from ray import tune
+
+        from hail_study.execution.events import Events
+        from hail_study.execution.tune import StudySearcher, StudyTrainable, scheduler_for
+
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+        references = {prepared.fingerprint: ray.put(prepared.arrays()) for prepared in data.values()}
+        trainable = tune.with_parameters(
+            StudyTrainable,
+            datasets=references,
+            storage=store.uri,
+            interval=compute.checkpoint_seconds,
+            threads=max(1, int(compute.cpus)),
+        )
+        with _termination_as_interrupt():
+            tune.Tuner(
+                tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus}),
+                tune_config=tune.TuneConfig(
+                    search_alg=StudySearcher(agenda),
+                    scheduler=scheduler_for(study.file.search, study.file.base.training.epochs),
+                    num_samples=-1,
+                    max_concurrent_trials=slots,
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name=f"{study.file.name}-tune",
+                    storage_path=store.uri,
+                    callbacks=[Events([recorder, progress])],
+                    failure_config=tune.FailureConfig(max_failures=compute.retries),
+                    verbose=0,
+                ),
+            ).fit()
+        recorder.settle()
+
+
+def _record_baselines(record: Record, study: Study, data: Mapping[str, Prepared]) -> None:
+    """Rank by popularity and in-history frequency, once for each data set of the study."""
+        from hail_study.training.result import ranks_parquet
+
+    known = record.finished(study.file.name)
+    code = code_version(TRAINING_PACKAGES)
+    arms = {data[arm.key].fingerprint: arm for arm in study.arms}.values()
+    with TemporaryDirectory() as folder:
+        for name, arm in itertools.product(BASELINES, arms):
+            prepared = data[arm.key]
+            configuration = Configuration(data=arm.configuration.data, evaluation=arm.configuration.evaluation)
+            spec = TrialSpec(name, name, "baseline", 0, configuration, prepared.fingerprint, code)
+            if spec.key in known:
+                continue
+            ranking = baseline(name, prepared, configuration.evaluation.filter_seen)
+            files = Path(folder, spec.key)
+            files.mkdir()
+            (files / "ranks.parquet").write_bytes(ranks_parquet(ranking))
+            record.start(spec)
+            metrics = {f"test/{metric}": value for metric, value in ranking.metrics().items()}
+            record.finish(spec.key, "finished", metrics, files)
+        record.flush()
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a study as cleanly as Ctrl-C does: Tune stops at its next step and the record is closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _absolute(storage: str, directory: Path) -> str:
+    return storage if "://" in storage else str((directory / storage).resolve())

@@ -1,0 +1,50 @@
+"""Trials into the record, as they happen."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Final
+
+from hail_study.execution.agenda import Outcome
+from hail_study.execution.store import Store
+from hail_study.record import Record
+from hail_study.study import TrialSpec
+
+_FORGET_EVERY: Final = 16
+"""Finished trials between two clean-ups of the store: each waits until the record has taken everything in."""
+
+
+class Recorder:
+    """Writes trials to the record and, when the record has them whole, forgets them in the store."""
+
+    def __init__(self, record: Record, store: Store) -> None:
+        self._record = record
+        self._store = store
+        self._whole: list[str] = []
+        self._folders = ExitStack()
+
+    def started(self, spec: TrialSpec) -> None:
+        self._record.start(spec)
+
+    def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
+        metrics = {name: value for name, value in entry.items() if name != "epoch"}
+        self._record.epoch(spec.key, int(entry["epoch"]), metrics)
+
+    def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
+        folder = None
+        if outcome.status == "finished":
+            folder = self._folders.enter_context(self._store.result_folder(spec.key))
+        if outcome.status == "pruned" and outcome.value is not None:
+            metrics = {f"validation/{spec.configuration.evaluation.select}": outcome.value}
+        self._record.finish(spec.key, outcome.status, metrics, folder, error)
+        if outcome.status != "failed":
+            self._whole.append(spec.key)
+        if len(self._whole) >= _FORGET_EVERY:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait for the record, then drop what it holds from the store."""
+        self._record.flush()
+        self._folders.close()
+        for key in self._whole:
+            self._store.forget(key)
+        self._whole.clear()

@@ -1,0 +1,169 @@
+"""The study as Ray Tune sees it: a Trainable, a searcher that asks the agenda, and a scheduler for each arm."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import ray
+import torch
+from ray.tune import Trainable
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from hail_study.data import Prepared
+from hail_study.execution.agenda import Agenda, Outcome
+from hail_study.execution.session import Session
+from hail_study.execution.store import Store
+from hail_study.study import Search, TrialSpec
+
+TICKET = "ticket"
+
+
+class Ticket:
+    """A trial's specification inside Tune's configuration: opaque to Tune, short when it prints it."""
+
+    def __init__(self, spec: TrialSpec) -> None:
+        self.spec = spec
+
+    def __repr__(self) -> str:
+        return self.spec.label
+
+
+class StudyTrainable(Trainable):  # type: ignore[misc]
+    """A worker. The actor is reused: one process imports torch once and trains many trials."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        datasets: Mapping[str, Any] | None = None,
+        storage: str = "",
+        interval: float = 0.0,
+        threads: int = 1,
+    ) -> None:
+        """Open a trial; `datasets` are references to prepared arrays by fingerprint, mapped into memory, not copied."""
+        torch.set_num_threads(threads)
+        self._datasets = datasets or {}
+        self._store = Store(storage)
+        self._interval = interval
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        return self._session.step()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """See `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        spec: TrialSpec = config[TICKET].spec
+        prepared = Prepared.from_arrays(ray.get(self._datasets[spec.fingerprint]))
+        device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
+        self._session = Session(spec, prepared, self._store, device, self._interval)
+
+
+class StudySearcher(Searcher):  # type: ignore[misc]
+    """Hands the agenda's trials to Tune.
+
+    Attributes:
+        specs: Tune's trial id -> specification of every trial handed out.
+        stopping: Set to hand out nothing more.
+    """
+
+    def __init__(self, agenda: Agenda) -> None:
+        super().__init__(metric="value", mode="max")
+        self._agenda = agenda
+        self.specs: dict[str, TrialSpec] = {}
+        self.stopping = False
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.stopping:
+            return Searcher.FINISHED  # type: ignore[no-any-return]
+        spec = self._agenda.next()
+        if spec is not None:
+            self.specs[trial_id] = spec
+            return {TICKET: Ticket(spec)}
+        return Searcher.FINISHED if self._agenda.done else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        spec = self.specs.get(trial_id)
+        if spec is not None and spec.key not in self._agenda.arms[spec.arm].outcomes:
+            self._agenda.tell(spec, outcome_of(result, error))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the record and the study file determine the agenda."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See `save`."""
+
+
+def outcome_of(result: Mapping[str, Any] | None, error: bool = False) -> Outcome:
+    """How a trial ended, from its last result; one that a scheduler stopped has no `status` of its own."""
+    if error or result is None:
+        return Outcome("failed")
+    return Outcome(result.get("status", "pruned"), result.get("value"))
+
+
+class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
+    """An early-stopping scheduler for each arm's search; confirm trials are never stopped.
+
+    An arm must not be stopped because another arm is better: it would lose trials of its equal budget.
+
+    Args:
+        make: Makes one arm's scheduler.
+    """
+
+    _supports_buffered_results: ClassVar[bool] = False
+
+    def __init__(self, make: Callable[[], TrialScheduler]) -> None:
+        super().__init__()
+        self._make = make
+        self._arms: dict[str, TrialScheduler] = {}
+
+    def _of(self, trial: TuneTrial) -> TrialScheduler | None:
+        spec: TrialSpec = trial.config[TICKET].spec
+        if spec.phase != "search":
+            return None
+        return self._arms.setdefault(spec.arm, self._make())
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        if scheduler := self._of(trial):
+            scheduler.on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        scheduler = self._of(trial)
+        if scheduler is None or result["done"]:
+            return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+        return scheduler.on_trial_result(tune_controller, trial, result)  # type: ignore[no-any-return]
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        scheduler = self._of(trial)
+        if scheduler and result.get("value") is not None and np.isfinite(result["value"]):
+            scheduler.on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
+        if scheduler := self._of(trial):
+            scheduler.on_trial_remove(tune_controller, trial)
+
+
+def scheduler_for(search: Search | None, epochs: int) -> TrialScheduler:
+    """The scheduler that a study file asks for."""
+    if search is None or search.scheduler == "none":
+        return FIFOScheduler()
+    settings = search.scheduler
+    return StudyScheduler(
+        lambda: AsyncHyperBandScheduler(
+            time_attr="epoch",
+            metric="value",
+            mode="max",
+            max_t=search.epochs or epochs,
+            grace_period=min(settings.grace, search.epochs or epochs),
+            reduction_factor=settings.reduction,
+        )
+    )

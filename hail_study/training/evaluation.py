@@ -1,0 +1,95 @@
+"""Full ranking: where the target stands among all items, for the peers together and each alone."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hail_study.data import Prepared, histories, seen
+from hail_study.models import PeerNetwork, combine
+from hail_study.training.metrics import Ranking
+
+BLOCK = 256
+"""Targets scored together: with a few thousand items their scores stay in a CPU's cache."""
+
+
+class Diverged(RuntimeError):
+    """Scores or a loss stopped being finite numbers: the configuration does not train."""
+
+
+class Evaluator:
+    """Ranks one set of targets among all items, again and again during a training.
+
+    Histories are gathered once and kept on the device, sorted by length so that a block carries little padding.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        positions: npt.NDArray[np.int64],
+        max_length: int,
+        filter_seen: bool,
+        device: torch.device,
+    ) -> None:
+        ids, lengths, targets = histories(prepared, positions, max_length)
+        order = np.argsort(lengths, kind="stable")
+        self._inverse = np.argsort(order, kind="stable")
+        self.users = prepared.users_of(positions).astype(np.int32)
+        self._ids = torch.from_numpy(ids[order]).to(device)
+        self._lengths = torch.from_numpy(lengths[order].astype(np.int64)).to(device)
+        self._targets = torch.from_numpy(targets[order].astype(np.int64)).to(device)
+        self._seen = _blocked(seen(prepared, positions[order]), len(order), device) if filter_seen else None
+
+    @torch.inference_mode()
+    def rank(self, network: PeerNetwork, inference: str, best_peer: int = 0) -> Ranking:
+        """Rank every target.
+
+        Args:
+            network: A network of one trial; put in evaluation mode here, and back afterwards.
+            inference: How the peers answer together (`peers.inference`).
+            best_peer: The peer that answers when `inference` is `best`.
+
+        Raises:
+            Diverged: A score is not finite.
+        """
+        was_training = network.training
+        network.eval()
+        table = network.table()
+        blocks = [self._block(network, table, start, inference, best_peer) for start in range(0, len(self._ids), BLOCK)]
+        network.train(was_training)
+        ranks = torch.cat(blocks, dim=1).cpu().numpy().astype(np.int32)[:, self._inverse]
+        return Ranking(self.users, ranks[0], ranks[1:])
+
+    def _block(self, network: PeerNetwork, table: Tensor, start: int, inference: str, best_peer: int) -> Tensor:
+        """Ranks [1 + K, n] of one block, the combined prediction's first."""
+        rows = slice(start, start + BLOCK)
+        lengths, targets = self._lengths[rows], self._targets[rows]
+        inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
+        states = network.states_at(network(inputs), positions)  # [K, n, D]
+        logits = torch.bmm(states, table.transpose(1, 2)).float()  # [K, n, V+1]
+        scores = torch.cat([combine(logits, inference, best_peer)[None], logits])  # [1+K, n, V+1]
+        if not bool(torch.isfinite(scores[:, :, 1:].sum())):
+            raise Diverged("scores are not finite")
+        scores[:, :, 0] = -torch.inf
+        wanted = scores.gather(2, targets.expand(len(scores), -1)[..., None])  # [1+K, n, 1]
+        if self._seen is not None:
+            row, item = self._seen[start // BLOCK]
+            scores[:, row, item] = -torch.inf
+        above = (scores > wanted).sum(2)
+        tied = (scores == wanted).sum(2) - 1  # the target ties with itself
+        return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up
+
+
+def _blocked(
+    pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], count: int, device: torch.device
+) -> list[tuple[Tensor, Tensor]]:
+    """(row, item) pairs sorted by row, cut into the evaluator's blocks, rows counted within a block."""
+    rows, items = pairs
+    edges = np.searchsorted(rows, np.arange(0, count + BLOCK, BLOCK))
+    return [
+        (
+            torch.from_numpy(rows[low:high] - index * BLOCK).to(device),
+            torch.from_numpy(items[low:high].astype(np.int64)).to(device),
+        )
+        for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+    ]

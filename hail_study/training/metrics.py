@@ -1,0 +1,60 @@
+"""Ranking metrics from per-user ranks (1 is best). Every metric is a mean over users of a gain of the rank."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ranks = npt.NDArray[np.int32]
+
+RECORDED = ("hr@1", "hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
+"""Metrics every trial records; any other follows from the ranks, which are kept."""
+
+
+def gains(metric: str, ranks: Ranks) -> npt.NDArray[np.float64]:
+    """Each user's contribution to a metric, in [0, 1].
+
+    Args:
+        metric: `hr@k` (target within the first k), `ndcg@k` (1 / log2(1 + rank) there; one relevant item, so the ideal
+            gain is 1) or `mrr` (1 / rank).
+        ranks: [n], rank of each user's target among the candidates.
+
+    Raises:
+        ValueError: The metric is none of these.
+    """
+    kind, _, cutoff = metric.partition("@")
+    if kind == "mrr" and not cutoff:
+        return 1.0 / ranks
+    if kind not in ("hr", "ndcg") or not cutoff.isdigit():
+        raise ValueError(f"unknown metric {metric!r}: use hr@k, ndcg@k or mrr")
+    within = ranks <= int(cutoff)
+    return within.astype(np.float64) if kind == "hr" else np.where(within, 1.0 / np.log2(1.0 + ranks), 0.0)
+
+
+def summarise(ranks: Ranks, metrics: Iterable[str] = RECORDED) -> dict[str, float]:
+    """Mean of each metric over users."""
+    return {metric: float(gains(metric, ranks).mean()) for metric in metrics}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks of the targets at `positions`.
+
+    Attributes:
+        users: [n], the user of each target.
+        together: [n], ranks by the peers' combined prediction (`peers.inference`).
+        peers: [K, n], ranks by each peer alone.
+    """
+
+    users: npt.NDArray[np.int32]
+    together: Ranks
+    peers: npt.NDArray[np.int32]
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the combined prediction, and `peer_<i>/...` of each peer where there are several."""
+        found = summarise(self.together)
+        if len(self.peers) > 1:
+            for index, ranks in enumerate(self.peers):
+                found |= {f"peer_{index}/{name}": value for name, value in summarise(ranks).items()}
+        return found

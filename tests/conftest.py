@@ -1,0 +1,57 @@
+"""What tests of several rooms share: a tiny data set, a tiny configuration, one local Ray for the session."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+TINY = {
+    "data": {"source": "planted", "users": 120, "items": 60, "length": 12, "max_length": 12, "k_core": 0},
+    "encoder": {"dim": 16, "blocks": 1, "heads": 2, "dropout": 0.1},
+    "peers": {"count": 2},
+    "training": {"epochs": 3, "patience": 0, "batch": 32, "learning_rate": 0.01},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A configuration that trains in a fraction of a second."""
+    from hail_study.study import Configuration, canonical
+
+    return canonical(Configuration.model_validate(TINY))
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny):
+    """The prepared data of `tiny`."""
+    from hail_study.data import prepare
+
+    return prepare(tiny.data)
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """One local Ray for the session, with two CPUs, little memory and a folder of its own."""
+    from hail_study.execution.cluster import prepare_environment
+
+    prepare_environment()
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="ray")
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=0,
+        object_store_memory=200_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=folder,
+    )
+    yield
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)

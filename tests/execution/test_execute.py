@@ -1,0 +1,140 @@
+"""Whole studies on a local Ray: what is trained, recorded, resumed and reported."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hail_study.execution import execute
+from hail_study.record import Record
+from hail_study.study import load
+from rich.console import Console
+
+pytestmark = pytest.mark.ray
+
+STUDY = """\
+name: tiny
+data: {source: planted, users: 120, items: 60, length: 12, max_length: 12, k_core: 0}
+base:
+  encoder: {dim: 16, blocks: 1, heads: 2}
+  peers: {count: 2}
+  training: {epochs: 2, patience: 0, batch: 64, learning_rate: 0.01}
+vary: {peers.count: [1, 2]}
+search: {trials: 2, generation: 2, epochs: 1, space: {training.learning_rate: {low: 0.003, high: 0.03, log: true}}}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def study_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def run(path, overrides=()):
+    study = load(path, overrides)
+    record = Record(study.file.record, path.parent)
+    ending = execute(study, record, path.parent, Console(file=io.StringIO()))
+    return ending, Record(study.file.record, path.parent).trials(study.file.name)
+
+
+def scores(trials):
+    confirmed = trials[(trials["phase"] == "confirm") & (trials["status"] == "finished")]
+    return confirmed.set_index("key")["test/ndcg@10"].sort_index().to_dict()
+
+
+def test_a_study_is_trained_recorded_and_not_trained_again(local_ray, study_path):
+    ending, trials = run(study_path)
+    assert ending == "finished"
+    assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 4, "baseline": 2}
+    assert set(trials["status"]) == {"finished"}
+    assert trials["key"].is_unique
+    again, same = run(study_path)
+    assert again == "finished"
+    assert list(same["run_id"]) == list(trials["run_id"])
+
+
+def test_more_seeds_cost_only_the_new_ones(local_ray, study_path):
+    _, before = run(study_path)
+    _, after = run(study_path, ["seeds=3"])
+    assert set(before["run_id"]) < set(after["run_id"])
+    assert len(after) == len(before) + 2
+
+
+def test_nothing_of_finished_trials_stays_in_the_store(local_ray, study_path):
+    run(study_path)
+    left = [path.name for path in (study_path.parent / ".hail").rglob("*") if path.suffix in (".safetensors", ".parquet")]
+    assert left == []
+
+
+def test_a_diverging_arm_is_shown_as_failed_and_the_others_finish(local_ray, study_path):
+    text = STUDY[: STUDY.index("search:")] + (
+        "seeds: 2\narms: [{name: wild, set: {training.learning_rate: 1.0e+30, training.clip: 0}}]\n"
+    )
+    study_path.write_text(text)
+    ending, trials = run(study_path)
+    assert ending == "finished"
+    by_arm = trials[trials["phase"] == "confirm"].groupby("arm")["status"].agg(set).to_dict()
+    assert by_arm == {"reference": {"finished"}, "peers.count=1": {"finished"}, "wild": {"failed"}}
+    assert trials.loc[trials["arm"] == "wild", "error"].str.startswith("diverged").all()
+
+
+def test_a_scheduler_prunes_search_trials_only(local_ray, study_path):
+    study_path.write_text(
+        STUDY.replace("trials: 2, generation: 2, epochs: 1,", "trials: 6, generation: 6, epochs: 4, scheduler: {name: asha, grace: 1, reduction: 2},")
+    )
+    ending, trials = run(study_path)
+    assert ending == "finished"
+    assert set(trials.loc[trials["phase"] == "confirm", "status"]) == {"finished"}
+    assert "pruned" in set(trials.loc[trials["phase"] == "search", "status"])
+    assert trials.loc[trials["status"] == "pruned", "validation/ndcg@10"].notna().all()
+
+
+def command_line(path):
+    return subprocess.Popen(
+        [sys.executable, "-m", "hail_study.run", str(path)],
+        cwd=path.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"RAY_ADDRESS": "local"},
+        start_new_session=True,
+    )
+
+
+def wait_for_trials(path, count, process):
+    study = load(path)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if (path.parent / "mlflow.db").exists():
+            trials = Record(study.file.record, path.parent).trials("tiny")
+            if (trials["status"] == "finished").sum() >= count:
+                return
+        time.sleep(0.2)
+    raise AssertionError(process.communicate()[0])
+
+
+@pytest.mark.parametrize(("end", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_an_interrupted_command_continues_to_the_same_table(local_ray, study_path, tmp_path_factory, end, status):
+    whole = tmp_path_factory.mktemp("whole") / "tiny.yaml"
+    whole.write_text(STUDY.replace("epochs: 2", "epochs: 8"))
+    study_path.write_text(whole.read_text())
+    _, expected = run(whole)
+    process = command_line(study_path)
+    wait_for_trials(study_path, 5, process)
+    os.kill(process.pid, end)
+    assert process.wait(timeout=60) == status
+    process = command_line(study_path)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    trials = Record(load(study_path).file.record, study_path.parent).trials("tiny")
+    assert scores(trials) == scores(expected)
+    assert trials["key"].is_unique
+    assert set(trials["status"]) == {"finished"}
+    assert Path(study_path.parent, "reports", "tiny", "table.md").exists()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from hail_study.data import split
+from hail_study.models import PeerNetwork
+from hail_study.training.evaluation import Diverged, Evaluator
+
+CPU = torch.device("cpu")
+
+
+def network_for(tiny, tiny_data, seed=0):
+    return PeerNetwork(tiny, tiny_data.item_count, [seed])
+
+
+def plain_ranks(network, prepared, positions, max_length, filter_seen):
+    """Each target ranked alone, from the definition."""
+    found = []
+    network.eval()
+    for position in positions:
+        user = int(np.searchsorted(prepared.offsets, position, side="right") - 1)
+        history = prepared.items[prepared.offsets[user] : position]
+        recent = torch.from_numpy(history[-max_length:].astype(np.int64))[None]
+        inputs, where = network.evaluation_inputs(recent, torch.tensor([recent.shape[1]]))
+        with torch.no_grad():
+            states = network.states_at(network(inputs), where)
+            logits = torch.bmm(states, network.table().transpose(1, 2))[:, 0]
+        probability = logits[:, 1:].double().softmax(-1).mean(0)
+        target = int(prepared.items[position]) - 1
+        if filter_seen:
+            unwanted = [item - 1 for item in set(history.tolist()) if item - 1 != target]
+            probability[unwanted] = -1
+        found.append(1 + int((probability > probability[target]).sum()))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("filter_seen", [False, True])
+def test_blockwise_ranking_equals_ranking_one_user_at_a_time(tiny, tiny_data, filter_seen):
+    network, positions = network_for(tiny, tiny_data), split(tiny_data).valid_positions
+    evaluator = Evaluator(tiny_data, positions, 12, filter_seen, CPU)
+    ranking = evaluator.rank(network, "mean-probability")
+    np.testing.assert_array_equal(ranking.together, plain_ranks(network, tiny_data, positions, 12, filter_seen))
+
+
+def test_items_that_cannot_be_told_apart_share_the_middle_rank(tiny, tiny_data):
+    network = network_for(tiny, tiny_data)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    ranking = Evaluator(tiny_data, split(tiny_data).valid_positions, 12, False, CPU).rank(network, "mean-logit")
+    assert set(ranking.together) == {1 + tiny_data.item_count // 2}
+
+
+def test_scores_that_are_not_finite_are_an_error_and_not_a_good_rank(tiny, tiny_data):
+    network = network_for(tiny, tiny_data)
+    with torch.no_grad():
+        next(iter(network.parameters())).fill_(float("nan"))
+    with pytest.raises(Diverged):
+        Evaluator(tiny_data, split(tiny_data).valid_positions, 12, False, CPU).rank(network, "mean-probability")
+
+
+def test_ranking_leaves_the_network_in_its_mode(tiny, tiny_data):
+    network = network_for(tiny, tiny_data).train()
+    Evaluator(tiny_data, split(tiny_data).valid_positions, 12, False, CPU).rank(network, "mean-probability")
+    assert network.training

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+from hail_study.study import configure
+from hail_study.training import Diverged, Trial
+from hail_study.training.checkpoint import TornCheckpoint
+from hail_study.training.metrics import summarise
+
+
+def trained(trial, epochs=None):
+    while not trial.done and (epochs is None or trial.epoch < epochs):
+        trial.step()
+    return trial
+
+
+def without_time(history):
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in history]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"peers.count": 1}, {"peers.coupling": "mutual"}, {"training.warmup": 3, "training.decay": "linear"}]
+)
+def test_a_continued_trial_is_bit_identical_to_an_uninterrupted_one(tiny, tiny_data, changes):
+    configuration = configure(tiny, changes)
+    whole = trained(Trial(configuration, tiny_data, seed=3))
+    first = trained(Trial(configuration, tiny_data, seed=3), epochs=1)
+    second = Trial(configuration, tiny_data, seed=3)
+    second.load(first.state())
+    trained(second)
+    assert without_time(second.history) == without_time(whole.history)
+    assert second.best_epoch == whole.best_epoch
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name]), name
+    np.testing.assert_array_equal(second.test().together, whole.test().together)
+
+
+def test_a_torn_checkpoint_is_refused_and_leaves_the_trial_as_it_was(tiny, tiny_data):
+    trial = trained(Trial(tiny, tiny_data, seed=0), epochs=1)
+    blob = trial.state()
+    for damaged in (blob[: len(blob) // 2], b"", b"something else entirely"):
+        with pytest.raises(TornCheckpoint):
+            trial.load(damaged)
+    assert trial.epoch == 1
+    trial.load(blob)
+    trained(trial)
+
+
+def test_the_same_seed_gives_the_same_trial_and_another_seed_another(tiny, tiny_data):
+    histories = [without_time(trained(Trial(tiny, tiny_data, seed)).history) for seed in (1, 1, 2)]
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_training_lowers_the_loss(tiny, tiny_data):
+    history = trained(Trial(tiny, tiny_data, seed=0)).history
+    assert history[-1]["loss/total"] < history[0]["loss/total"]
+
+
+def test_patience_ends_a_trial_that_stopped_improving(tiny, tiny_data):
+    frozen = configure(tiny, {"training.learning_rate": 1e-12, "training.patience": 2, "training.epochs": 50})
+    trial = trained(Trial(frozen, tiny_data, seed=0))
+    assert trial.epoch == trial.best_epoch + 2 < 50
+
+
+def test_the_test_set_is_ranked_with_the_best_epochs_weights(tiny, tiny_data):
+    trial = trained(Trial(tiny, tiny_data, seed=0))
+    best = trial.best_weights()
+    after = trial.network.state_dict()
+    ranking = trial.test()
+    assert all(torch.equal(value, trial.network.state_dict()[name]) for name, value in after.items())
+    other = Trial(tiny, tiny_data, seed=0)
+    other.network.load_state_dict(best)
+    other._best = best
+    np.testing.assert_array_equal(ranking.together, other.test().together)
+    assert 0 < summarise(ranking.together)["mrr"] <= 1
+
+
+def test_the_best_peer_answers_where_the_study_asks_for_it(tiny, tiny_data):
+    trial = trained(Trial(configure(tiny, {"peers.inference": "best"}), tiny_data, seed=0))
+    ranking = trial.test()
+    np.testing.assert_array_equal(ranking.together, ranking.peers[trial.best_peer])
+
+
+def test_a_diverging_configuration_says_so(tiny, tiny_data):
+    wild = configure(tiny, {"training.learning_rate": 1e30, "training.clip": 0})
+    with pytest.raises(Diverged):
+        trained(Trial(wild, tiny_data, seed=0))
