@@ -10,5 +10,5 @@ class DataError(ValueError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A phrase that names the known string most like `name`, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else ""

@@ -35,9 +35,8 @@ def planted_oracle(config: "PlantedData", prepared: Prepared, positions: Integer
     """
     catalogue = _Catalogue.of(Process.of(config), prepared)
     blocks = np.split(positions, np.arange(BLOCK, len(positions), BLOCK))
-    return np.concatenate(
-        [_ranks(_scores(config, catalogue, prepared, block), prepared.items[block]) for block in blocks]
-    )
+    scores = (_scores(config, catalogue, prepared, block) for block in blocks)
+    return np.concatenate([_ranks(each, prepared.items[block]) for each, block in zip(scores, blocks, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ def _scores(config: "PlantedData", catalogue: _Catalogue, prepared: Prepared, po
     right = _right_side(config.loyalty, catalogue, ids, lengths)[:, None]  # [n, 1]
     of_item, side = catalogue.concepts[1:], catalogue.sides[1:]
     share = np.where(catalogue.world.twinned[of_item], np.where(side == 1, right, 1 - right), 1.0)  # [n, V]
-    return concepts[np.argsort(order)][:, of_item] * share
+    return np.asarray(concepts[np.argsort(order)][:, of_item] * share)
 
 
 def _concept_probabilities(config: "PlantedData", world: Process, concepts: Integers, lengths: Integers) -> Floats:
@@ -94,8 +93,9 @@ def _concept_probabilities(config: "PlantedData", world: Process, concepts: Inte
 def _likelihood(config: "PlantedData", world: Process, before: Integers, after: Integers) -> Floats:
     """[n, Z], probability of a step between concepts for each type."""
     taken = world.successors[:, before] == after[None, :, None]  # [Z, n, B]
-    follow = (taken @ world.preference).T
-    return np.maximum(config.noise * world.popularity[after, None] + (1 - config.noise) * follow, 1e-12)
+    follow: Floats = (taken @ world.preference).T
+    likely: Floats = config.noise * world.popularity[after, None] + (1 - config.noise) * follow
+    return np.maximum(likely, 1e-12)
 
 
 def _next(
@@ -126,4 +126,4 @@ def _right_side(loyalty: float, catalogue: _Catalogue, ids: Integers, lengths: I
 def _ranks(scores: Floats, targets: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     wanted = np.take_along_axis(scores, targets[:, None].astype(np.int64) - 1, axis=1)
     above, equal = (scores > wanted).sum(1), (scores == wanted).sum(1) - 1
-    return (1 + above + (equal + 1) // 2).astype(np.int32)
+    return np.asarray(1 + above + (equal + 1) // 2, dtype=np.int32)

@@ -6,8 +6,8 @@ of its own. Concept c has popularity
 
     pi(c) = (r(c) + 1)^-zipf / Z,         r a random ranking of the concepts.
 
-It has a pool of B = `branching` successors, drawn in proportion to pi, which each of the `types` user types z puts in an
-order of preference of its own, s_z(c, 1), ..., s_z(c, B); the k-th is taken with probability proportional to
+It has a pool of B = `branching` successors, drawn in proportion to pi, which each of the `types` user types z puts in
+an order of preference of its own, s_z(c, 1), ..., s_z(c, B); the k-th is taken with probability proportional to
 k^-`preference`. Some concepts are *cues*: cue c has a lag l(c), uniform on 2..`lag`, and an answer a(c), drawn in
 proportion to pi. Their number is such that cues decide about a share `cue` of the interactions, once `lag`
 items have gone before.
@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hail_study.data.interactions import Interactions, name_order
-from hail_study.data.process import Floats, Integers, Process, inverse, streams
+from hail_study.data.process import Integers, Process, inverse, streams
 
 if TYPE_CHECKING:
     from hail_study.study.configuration import PlantedData
@@ -118,13 +118,12 @@ def _times(users: Integers, generator: np.random.Generator) -> Integers:
     gaps = np.maximum(generator.exponential(DAY, len(users)), 1.0).astype(np.int64)
     total = np.cumsum(gaps)
     first = np.searchsorted(users, np.arange(users[-1] + 1))
-    return starts.astype(np.int64)[users] + total - total[first][users]
+    return np.asarray(starts.astype(np.int64)[users] + total - total[first][users])
 
 
 def _interactions(world: Process, users: Integers, items: Integers, lags: Integers, times: Integers) -> Interactions:
     names = world.item_names
     order = name_order(names)
-    decided: Floats = lags > 0
     return Interactions(
         users=users,
         items=np.argsort(order)[items],
@@ -132,5 +131,5 @@ def _interactions(world: Process, users: Integers, items: Integers, lags: Intege
         item_names=names[order],
         times=times,
         lags=lags,
-        description={"source": "planted", "decided_by_cues": float(decided.mean())},
+        description={"source": "planted", "decided_by_cues": float((lags > 0).mean())},
     )

@@ -12,7 +12,7 @@ from hail_study.data.prepared import Prepared
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
-    from hail_study.study.schema import Data
+    from hail_study.study.configuration import Data
 
 LONGEST_LAG = np.iinfo(np.int16).max
 
@@ -32,21 +32,18 @@ def prepare(config: "Data") -> Prepared:
     kept = order[k_core(source.users, source.items, config.k_core)[order]]
     if not len(kept):
         raise DataError(_nothing_left(source, config.k_core))
-    present_users, users = np.unique(source.users[kept], return_inverse=True)
-    present_items, items = np.unique(source.items[kept], return_inverse=True)
-    times = None if source.times is None else np.floor(source.times[kept]).astype(np.int64)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(users))]).astype(np.int64)
+    users, owners = _renumbered(source.users[kept])
+    items, ids = _renumbered(source.items[kept])
+    times = None if source.times is None else source.times[kept]
     return Prepared(
-        items=(items + 1).astype(np.int32),
-        offsets=offsets,
-        item_count=len(present_items),
-        user_names=source.user_names[present_users],
-        item_names=source.item_names[present_items],
-        times=times,
+        items=(ids + 1).astype(np.int32),
+        offsets=np.searchsorted(owners, np.arange(len(users) + 1)).astype(np.int64),
+        item_count=len(items),
+        user_names=source.user_names[users],
+        item_names=source.item_names[items],
+        times=None if times is None else np.floor(times).astype(np.int64),
         lags=None if source.lags is None else _lags(source.lags, order, kept),
-        description=_describe(
-            source, ties, config.k_core, items, offsets, None if times is None else source.times[kept]
-        ),
+        description=_describe(source, config.k_core, owners, ids) | _order(ties, owners, times),
         split=config.split,
     )
 
@@ -58,22 +55,28 @@ def chronological(source: Interactions, ties: str) -> Integers:
         source: The interactions.
         ties: Among one user's equal time stamps, `file-order` keeps the source's order, `item` sorts by item name.
     """
-    keys = [source.users]
+    keys: list[npt.NDArray[Any]] = [source.users]
     if source.times is not None:
-        keys = [source.users, source.times] if ties == "file-order" else [source.users, source.times, source.items]
+        keys += [source.times] if ties == "file-order" else [source.times, source.items]
     if _sorted(keys):
         return np.arange(len(source))
     return np.lexsort(keys[::-1])
 
 
 def _sorted(keys: list[npt.NDArray[Any]]) -> bool:
-    """Whether rows are in lexicographic order of the keys already: most files are, and a check is cheaper than a sort."""
+    """Whether rows are in lexicographic order of the keys: most files are, and a check is cheaper than a sort."""
     undecided = np.ones(max(len(keys[0]) - 1, 0), dtype=np.bool_)
     for key in keys:
         if np.any(undecided & (key[1:] < key[:-1])):
             return False
         undecided &= key[1:] == key[:-1]
     return True
+
+
+def _renumbered(codes: Integers) -> tuple[Integers, Integers]:
+    """The codes that occur, ascending, and for each entry the index of its code among them."""
+    present = np.bincount(codes) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
 
 
 def _lags(lags: Integers, order: Integers, kept: Integers) -> npt.NDArray[np.int16]:
@@ -83,45 +86,38 @@ def _lags(lags: Integers, order: Integers, kept: Integers) -> npt.NDArray[np.int
     stays = stays[order]
     rank = np.cumsum(stays)
     here = np.flatnonzero(stays)
-    lag = lags[order][here]
-    evidence = here - lag
-    found = np.where((lag > 0) & stays[evidence], rank[here] - rank[evidence], 0)
+    evidence = here - lags[order][here]
+    found = np.where(stays[evidence], rank[here] - rank[evidence], 0)
     return np.minimum(found, LONGEST_LAG).astype(np.int16)
 
 
 def _nothing_left(source: Interactions, k: int) -> str:
-    where = source.description.get("path", source.description.get("source", "the data"))
-    return f"{where}: no interaction is left of {len(source)} after the {k}-core; lower data.k_core"
+    where = source.description.get("path", source.description["source"])
+    return f"{where}: none of its {len(source)} interactions is in the {k}-core; lower `data.k_core`"
 
 
-def _describe(
-    source: Interactions, ties: str, k: int, items: Integers, offsets: Integers, times: npt.NDArray[Any] | None
-) -> dict[str, Any]:
-    before = {"users": len(source.user_names), "items": len(source.item_names), "interactions": len(source)}
-    users, catalogue = len(offsets) - 1, int(items.max()) + 1
-    after = {"users": users, "items": catalogue, "interactions": len(items)}
-    owner = np.repeat(np.arange(users), np.diff(offsets))
-    distinct = np.unique(owner * catalogue + items).size
+def _describe(source: Interactions, k: int, owners: Integers, ids: Integers) -> dict[str, Any]:
+    users, items = int(owners[-1]) + 1, int(ids.max()) + 1
+    distinct = np.unique(owners * items + ids).size
     return source.description | {
         "k_core": k,
-        "before": before,
-        "after": after,
-        "density": distinct / (users * catalogue),
-        "mean_length": len(items) / users,
-        "repeats": 1 - distinct / len(items),
-        **_ties(ties, owner, offsets, times),
+        "before": {"users": len(source.user_names), "items": len(source.item_names), "interactions": len(source)},
+        "after": {"users": users, "items": items, "interactions": len(ids)},
+        "density": distinct / (users * items),
+        "mean_length": len(ids) / users,
+        "repeats": 1 - distinct / len(ids),
     }
 
 
-def _ties(rule: str, owner: Integers, offsets: Integers, times: npt.NDArray[Any] | None) -> dict[str, Any]:
-    """How equal time stamps were ordered, and how much hangs on it."""
+def _order(ties: str, owners: Integers, times: npt.NDArray[Any] | None) -> dict[str, Any]:
+    """What the order rests on: time stamps, and the rule for equal ones, with how much hangs on it."""
     if times is None:
-        return {"order": "file-order"}
-    tied = (times[1:] == times[:-1]) & (owner[1:] == owner[:-1])
-    last = offsets[1:] - 2
+        return {"order": "as in the source"}
+    tied = np.concatenate([[False], (times[1:] == times[:-1]) & (owners[1:] == owners[:-1])])
+    last = np.append(owners[1:] != owners[:-1], True)
     return {
         "order": "time",
-        "ties": rule,
-        "tied_interactions": float(tied.mean()) if len(tied) else 0.0,
-        "tied_last_items": float(tied[last[np.diff(offsets) > 1]].sum() / (len(offsets) - 1)),
+        "ties": ties,
+        "tied_interactions": float(tied.mean()),
+        "tied_last_items": float(tied[last].mean()),
     }

@@ -54,14 +54,14 @@ class Prepared:
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of all that can change a result.
 
-        That is the sequences, the planted truth and the split. Names, and time stamps beyond the order they give, change
-        no result: a file that is compressed, converted to another format or renamed keeps its fingerprint.
+        That is the sequences, the planted truth and the split. Names, and time stamps beyond the order they give,
+        change no result: a file that is compressed, converted to another format or renamed keeps its fingerprint.
         """
         digest = hashlib.sha256(f"{self.split} {self.item_count}".encode())
         for name, array in (("items", self.items), ("offsets", self.offsets), ("lags", self.lags)):
             if array is not None:
                 digest.update(f" {name} {len(array)} ".encode())
-                digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")))
+                digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return digest.hexdigest()[:16]
 
     def users_of(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -60,7 +60,7 @@ class Process:
     @property
     def twinned(self) -> npt.NDArray[np.bool_]:
         """[C], whether a concept has two items."""
-        return self.siblings[:, 0] != self.siblings[:, 1]
+        return np.asarray(self.siblings[:, 0] != self.siblings[:, 1])
 
     @property
     def item_names(self) -> npt.NDArray[np.str_]:
@@ -120,7 +120,7 @@ def _share_of_cues(decided: float, lags: int) -> float:
 
     With a share s of cues, evenly over the lags, none is due with probability (1 - s / lags)^lags.
     """
-    return lags * (1 - (1 - decided) ** (1 / lags))
+    return float(lags * (1 - (1 - decided) ** (1 / lags)))
 
 
 def _siblings(concepts: int, pairs: int, generator: np.random.Generator) -> Integers:
