@@ -1,0 +1,66 @@
+"""The study file: its schema, arms, search spaces, seeds, claims, keys and plan. Imports no torch, Ray or MLflow."""
+
+from hail_study.study.canonical import RULES, Rule, canonical
+from hail_study.study.claims import Claim
+from hail_study.study.configuration import (
+    Base,
+    Configuration,
+    Data,
+    Encoder,
+    Evaluation,
+    FileData,
+    Objective,
+    Peers,
+    PlantedData,
+    Readout,
+    Training,
+)
+from hail_study.study.configure import configure
+from hail_study.study.errors import Place, Problem, StudyError
+from hail_study.study.factors import flatten
+from hail_study.study.keys import code_version
+from hail_study.study.load import load
+from hail_study.study.model import Arm, Phase, Study, TrialSpec
+from hail_study.study.schema import Asha, Choices, Compute, Metrics, Range, RecordSettings, Search, StudyFile
+from hail_study.study.sections import Changes, Value
+from hail_study.study.space import active
+
+__all__ = [
+    "RULES",
+    "Arm",
+    "Asha",
+    "Base",
+    "Changes",
+    "Choices",
+    "Claim",
+    "Compute",
+    "Configuration",
+    "Data",
+    "Encoder",
+    "Evaluation",
+    "FileData",
+    "Metrics",
+    "Objective",
+    "Peers",
+    "Phase",
+    "Place",
+    "PlantedData",
+    "Problem",
+    "Range",
+    "Readout",
+    "RecordSettings",
+    "Rule",
+    "Search",
+    "Study",
+    "StudyError",
+    "StudyFile",
+    "Training",
+    "TrialSpec",
+    "Value",
+    "active",
+    "canonical",
+    "code_version",
+    "configure",
+    "flatten",
+    "load",
+]

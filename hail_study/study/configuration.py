@@ -1,0 +1,202 @@
+"""One configuration: everything that determines a trial but its seed.
+
+Factors are dotted paths into it (`peers.count`). Field descriptions are the documentation: they reach editors through
+the exported JSON Schema. Where a new field matters only beside certain levels of others, say so in `canonical.RULES`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from hail_study.study import catalogue
+from hail_study.study.sections import FilePath, Metric, Positive, Probability, Section, one_of
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+class _Data(Section):
+    max_length: Annotated[int, Field(ge=2, description="Longest history a model sees, in items.")] = 50
+    k_core: Annotated[
+        int, Field(ge=0, description="Drop users and items with fewer interactions, repeatedly, until none is left.")
+    ] = 5
+    split: Annotated[
+        Literal["leave-one-out"],
+        Field(description="Each user's last item is the test target, the one before it the validation target."),
+    ] = "leave-one-out"
+
+
+class PlantedData(_Data):
+    """Generated interactions with a known truth (see `hail_study.data.planted`)."""
+
+    source: Literal["planted"] = "planted"
+    k_core: Annotated[int, Field(ge=0, description="As for files; generated data need none.")] = 0
+    users: Annotated[int, Field(ge=10)] = 2000
+    items: Annotated[int, Field(ge=20)] = 400
+    length: Annotated[int, Field(ge=5, description="Mean interactions of a user.")] = 20
+    types: Annotated[int, Field(ge=1, description="User types, each with preferences of its own.")] = 4
+    zipf: Annotated[float, Field(ge=0, description="Exponent of the items' popularity.")] = 0.6
+    branching: Annotated[int, Field(ge=1, description="What may follow an item: successors in its pool.")] = 6
+    preference: Annotated[
+        float, Field(ge=0, description="Exponent of a type's preference among the successors; 0 makes all alike.")
+    ] = 1.5
+    twins: Annotated[
+        Probability, Field(description="Share of items that have a near-duplicate: a substantially similar candidate.")
+    ] = 0.3
+    loyalty: Annotated[
+        Probability, Field(description="How often a user takes their own side of two twins; 0.5 makes it a coin toss.")
+    ] = 0.9
+    cue: Annotated[Probability, Field(description="Share of targets decided by one earlier item at a known lag.")] = 0.3
+    lag: Annotated[int, Field(ge=1, le=1000, description="Longest lag of a cue, in items.")] = 8
+    noise: Annotated[Probability, Field(description="Share of interactions drawn from popularity alone.")] = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _cues_suffice(self) -> Self:
+        most = 0.63 * (1 - self.noise)  # every item a cue, their answers falling due at random
+        if self.cue > most:
+            raise ValueError(f"cue ({self.cue:g}) can be at most 0.63 (1 - noise) = {most:.3g}")
+        return self
+
+
+class FileData(_Data):
+    """Interactions in a file: text, CSV, Parquet or RecBole's `.inter`, gzip accepted."""
+
+    source: Literal["file"]
+    path: Annotated[FilePath, Field(description="The file; relative paths start where the command is run.")]
+    format: Annotated[
+        Literal["auto", "text", "csv", "parquet", "inter"], Field(description="`auto` goes by the file's name.")
+    ] = "auto"
+    user: Annotated[str | None, Field(description="Column of the user (CSV, Parquet); default: a usual name.")] = None
+    item: Annotated[str | None, Field(description="Column of the item; default: a usual name.")] = None
+    time: Annotated[str | None, Field(description="Column of the time stamp; default: a usual name.")] = None
+    ties: Annotated[
+        Literal["file-order", "item"], Field(description="Order of a user's interactions with equal time stamps.")
+    ] = "file-order"
+
+
+def _source(data: Any) -> str | None:
+    source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", None)
+    return source if isinstance(source, str) else None
+
+
+Data = Annotated[
+    Annotated[PlantedData, Tag("planted")] | Annotated[FileData, Tag("file")],
+    Discriminator(_source),
+]
+
+
+# --- one configuration --------------------------------------------------------------------------------------------
+
+
+class Encoder(Section):
+    """The network that turns a history into states."""
+
+    name: Annotated[one_of(catalogue.ENCODERS), Field(description="The family.")] = "sasrec"  # type: ignore[valid-type]
+    dim: Annotated[int, Field(ge=2, description="Width of the states and item embeddings.")] = 64
+    blocks: Annotated[int, Field(ge=1)] = 2
+    heads: Annotated[int, Field(ge=1)] = 2
+    inner: Annotated[int, Field(ge=1, description="Width of the feed-forward layer, as a multiple of `dim`.")] = 4
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Of the embeddings and of every sublayer.")] = 0.2
+    attention_dropout: Annotated[
+        float, Field(ge=0, lt=1, description="Of attention weights; above 0 fused attention kernels cannot be used.")
+    ] = 0.0
+    norm: Annotated[
+        Literal["pre", "post"], Field(description="Layer norm before each Transformer sublayer, or after its sum.")
+    ] = "pre"
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.dim % self.heads:
+            raise ValueError(f"dim ({self.dim}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+Part = Literal["embedding", "head"]
+
+
+def _as_set(parts: list[Part]) -> list[Part]:
+    return sorted(set(parts))
+
+
+class Peers(Section):
+    """How many networks train together, what they share and what they learn from each other."""
+
+    count: Annotated[int, Field(ge=1, le=64, description="K, the number of peers.")] = 2
+    coupling: Annotated[
+        one_of(catalogue.COUPLINGS),  # type: ignore[valid-type]
+        Field(description="What a peer learns from the others."),
+    ] = "med"
+    share: Annotated[
+        list[Part],
+        AfterValidator(_as_set),
+        Field(description="Parts all peers of a trial share; `head` is the output transform before the item scores."),
+    ] = ["embedding", "head"]
+    alpha: Annotated[
+        Probability, Field(description="Weight of cross-entropy; the coupling weighs 1 - alpha (HAIL, alpha).")
+    ] = 0.5
+    gamma: Annotated[float, Field(gt=0, description="Exponent of the peer's unlikelihood in MED (HAIL, gamma).")] = 1.0
+    terms: Annotated[Literal["both", "positive", "negative"], Field(description="Which terms of MED are kept.")] = (
+        "both"
+    )
+    inference: Annotated[
+        Literal["mean-probability", "mean-logit", "best"],
+        Field(description="How peers answer together; `best` is the peer with the best validation metric."),
+    ] = "mean-probability"
+
+
+class Readout(Section):
+    """How the encoder's states become one prediction."""
+
+    paradigm: Annotated[Literal["last"], Field(description="`last`: the state at the last item.")] = "last"
+
+
+class Objective(Section):
+    """What one network minimises at a target."""
+
+    loss: Annotated[one_of(catalogue.ITEM_LOSSES), Field(description="Loss over the items.")] = "cross-entropy"  # type: ignore[valid-type]
+
+
+class Training(Section):
+    """Optimisation of one trial."""
+
+    epochs: Annotated[int, Field(ge=1, description="Most epochs of a trial.")] = 100
+    patience: Annotated[
+        int, Field(ge=0, description="Stop after this many validations without a better one; 0 never stops early.")
+    ] = 10
+    batch: Annotated[int, Field(ge=1, description="Users in a step.")] = 128
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, description="Decoupled (AdamW).")] = 0.0
+    warmup: Annotated[int, Field(ge=0, description="Steps of linear warm-up.")] = 0
+    decay: Annotated[Literal["none", "linear"], Field(description="Learning rate after warm-up.")] = "none"
+    clip: Annotated[float, Field(ge=0, description="Largest global gradient norm; 0 does not clip.")] = 5.0
+    precision: Annotated[Literal["float32", "bfloat16"], Field(description="Arithmetic of the matrix products.")] = (
+        "float32"
+    )
+
+
+class Evaluation(Section):
+    """How a prediction is judged: every target is ranked among all items."""
+
+    filter_seen: Annotated[bool, Field(description="Items of the user's own history are no candidates.")] = False
+    select: Annotated[
+        Metric,
+        Field(description="Validation metric that chooses epochs and hyperparameters; `metrics.primary` sets it."),
+    ] = "ndcg@10"
+
+
+class Base(Section):
+    """The reference arm: `Configuration` without its data, which is a section of its own in the study file."""
+
+    encoder: Encoder = Field(default_factory=Encoder)
+    peers: Peers = Field(default_factory=Peers)
+    readout: Readout = Field(default_factory=Readout)
+    objective: Objective = Field(default_factory=Objective)
+    training: Training = Field(default_factory=Training)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+
+
+class Configuration(Base):
+    """Everything that determines a trial but its seed. Factors are dotted paths into it (`peers.count`)."""
+
+    data: Data = Field(default_factory=PlantedData)

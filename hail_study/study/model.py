@@ -1,0 +1,131 @@
+"""A study, its arms and its trials."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from hail_study.study.claims import Claim
+from hail_study.study.configuration import Configuration
+from hail_study.study.errors import did_you_mean
+from hail_study.study.keys import trial_key
+from hail_study.study.schema import StudyFile
+from hail_study.study.sections import Value
+from hail_study.study.space import Space
+
+Phase = Literal["search", "confirm", "baseline"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One full configuration compared in the study.
+
+    Attributes:
+        name: The shortest human name, or the one the study file gives; `reference` for the reference arm.
+        names: All names of this configuration, `name` first.
+        changes: Factor -> level, against the reference.
+        configuration: Canonical and complete.
+        space: Hyperparameters searched in this arm, in an order in which conditions come first.
+        reference: Whether the others are compared with this one.
+        key: 12 hexadecimal digits that do not depend on names.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    changes: Mapping[str, Value]
+    configuration: Configuration
+    space: Space
+    reference: bool
+    key: str
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One training: a configuration on a seed, for an arm and a phase of the study.
+
+    Attributes:
+        arm: The arm's key; the baseline's name in the baseline phase.
+        arm_name: As shown.
+        phase: `search`, `confirm` or `baseline`.
+        seed: Of initialisation, order and dropout.
+        configuration: Canonical, with the hyperparameters filled in.
+        fingerprint: Of the prepared data.
+        code: Version of the training code.
+        number: Of a search trial within its arm, from 0.
+        hyperparameters: What the search chose.
+    """
+
+    arm: str
+    arm_name: str
+    phase: Phase
+    seed: int
+    configuration: Configuration
+    fingerprint: str
+    code: str = ""
+    number: int | None = None
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits; trials with equal keys are the same training, whatever arm asks for it."""
+        baseline = self.arm if self.phase == "baseline" else ""
+        return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, baseline)
+
+    @property
+    def label(self) -> str:
+        """For people: `peers.count=4,seed=2-0f8936b4`."""
+        which = {"search": f",search={self.number}", "confirm": f",seed={self.seed}", "baseline": ""}[self.phase]
+        return f"{self.arm_name}{which}-{self.key[:8]}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file, checked and spelled out.
+
+    Attributes:
+        file: The file's settings, command-line changes included.
+        path: Of the file.
+        text: The file's YAML source.
+        arms: The reference first, then as the file declares them.
+        claims: What the file claims.
+        overrides: Changes given on the command line.
+    """
+
+    file: StudyFile
+    path: Path
+    text: str
+    arms: tuple[Arm, ...]
+    claims: tuple[Claim, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> Arm:
+        """The arm that the others are compared with."""
+        return self.arms[0]
+
+    def arm(self, name: str) -> Arm:
+        """An arm by any of its names, its key, or a level that only one arm is named by (`med`).
+
+        Raises:
+            KeyError: There is none; the message has the nearest name.
+        """
+        found = self._by_name.get(name)
+        if found is None:
+            raise KeyError(f"no arm {name!r}" + did_you_mean(name, self._by_name))
+        return found
+
+    @cached_property
+    def _by_name(self) -> dict[str, Arm]:
+        return by_name(self.arms)
+
+
+def by_name(arms: tuple[Arm, ...]) -> dict[str, Arm]:
+    """Everything that names an arm: its names, its key, and words (`med`) that are the level of one arm only."""
+    names = {name: arm for arm in arms for name in (*arm.names, arm.key)}
+    words: dict[str, list[Arm]] = {}
+    for arm in arms:
+        for word in {name.partition("=")[2] for name in arm.names if name.count("=") == 1}:
+            words.setdefault(word, []).append(arm)
+    alone = {word: found[0] for word, found in words.items() if len(found) == 1 and word.replace("-", "").isalpha()}
+    return alone | names

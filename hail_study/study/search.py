@@ -1,0 +1,81 @@
+"""Checks of the search space that need no arm: factors, levels, limits and conditions."""
+
+from collections.abc import Iterator
+
+from hail_study.study.configuration import Configuration
+from hail_study.study.configure import changed
+from hail_study.study.errors import Problem, StudyError
+from hail_study.study.factors import is_number, unknown_factor
+from hail_study.study.positions import Path
+from hail_study.study.problems import Problems, concerns
+from hail_study.study.schema import Choices, Range, Search
+from hail_study.study.sections import Value
+from hail_study.study.space import Space, circle, dimensions, level_paths, probes
+
+_SPACE: Path = ("search", "space")
+
+
+def checked_space(search: Search | None, base: Configuration, problems: Problems) -> Space:
+    """The study's dimensions in their long form; those that are wrong are noted and left out."""
+    if search is None:
+        return {}
+    for factor in search.space:
+        problems.add_factor((*_SPACE, factor), factor)
+    searched = dimensions({factor: one for factor, one in search.space.items() if not unknown_factor(factor)})
+    sound = {
+        factor: one
+        for factor, one in searched.items()
+        if not any([_wrong_numbers(factor, one, problems), _wrong_levels(factor, one, search, base, problems)])
+    }
+    for factor, dimension in sound.items():
+        _check_conditions(factor, dimension, base, problems)
+    looped = circle(sound)
+    for factor in looped:
+        problems.add((*_SPACE, factor, "when"), f"conditions in a circle: {', '.join(looped)}", at_key=True)
+    return {factor: one for factor, one in sound.items() if factor not in looped}
+
+
+def _wrong_numbers(factor: str, dimension: Range | Choices, problems: Problems) -> bool:
+    if isinstance(dimension, Choices):
+        return False
+    path = (*_SPACE, factor)
+    if not is_number(factor):
+        problems.add(path, "a range needs a number; list the levels instead", at_key=True)
+        return True
+    if not dimension.int:
+        return False
+    fractions = [name for name in ("low", "high", "step") if (getattr(dimension, name) or 0) % 1]
+    for name in fractions:
+        problems.add((*path, name), f"must be a whole number, not {getattr(dimension, name)}")
+    return bool(fractions)
+
+
+def _wrong_levels(
+    factor: str, dimension: Range | Choices, search: Search, base: Configuration, problems: Problems
+) -> bool:
+    wrong = False
+    for value, path in zip(probes(dimension), level_paths(factor, search.space[factor]), strict=True):
+        for problem in _own_problems(base, factor, value):
+            problems.add(path, problem.message)
+            wrong = True
+    return wrong
+
+
+def _check_conditions(factor: str, dimension: Range | Choices, base: Configuration, problems: Problems) -> None:
+    for other, wanted in dimension.when.items():
+        path = (*_SPACE, factor, "when", other)
+        if unknown_factor(other):
+            problems.add_factor(path, other)
+            continue
+        alone = list(_own_problems(base, other, wanted))
+        listed = wanted if isinstance(wanted, list) else [wanted]
+        if alone and any(next(_own_problems(base, other, value), None) for value in listed):
+            problems.add(path, alone[0].message)
+
+
+def _own_problems(base: Configuration, factor: str, value: Value) -> Iterator[Problem]:
+    """What is wrong with a level in itself."""
+    try:
+        changed(base, {factor: value})
+    except StudyError as error:
+        yield from (problem for problem in error.problems if concerns(problem, factor))

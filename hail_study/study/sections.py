@@ -1,0 +1,53 @@
+"""What every mapping of a study file has in common, and the types its values are made of."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+METRIC_PATTERN: Final = r"^((hr|ndcg)@[1-9]\d*|mrr)$"
+
+
+class Section(BaseModel):
+    """A mapping of the study file: unknown keys and wrong types are errors, values are frozen.
+
+    Built on first use, so that importing the schema costs little.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, defer_build=True
+    )
+
+
+def one_of(names: dict[str, str]) -> Any:
+    """A string that must be a key of `names`, shown as an enumeration in the JSON Schema."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise PydanticCustomError("unknown_level", "not a level", {"levels": list(names), "given": value})
+        return value
+
+    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(names)})]
+
+
+def _check_metric(value: str) -> str:
+    if not re.match(METRIC_PATTERN, value):
+        raise PydanticCustomError("metric", "not a metric: hr@10, ndcg@10 (any cut-off) or mrr")
+    return value
+
+
+Metric = Annotated[
+    str,
+    AfterValidator(_check_metric),
+    Field(examples=["ndcg@10", "hr@10", "mrr"], json_schema_extra={"pattern": METRIC_PATTERN}),
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+FilePath = Annotated[Path, Strict(False)]
+Scalar = bool | int | float | str | None
+Value = Scalar | list[Scalar]
+"""A level of a factor: a scalar, or a list where the factor itself is a list (`peers.share`)."""
+Changes = dict[str, Value]
+"""Factor (dotted path) -> level."""
