@@ -1,0 +1,184 @@
+"""The record of studies, kept by MLflow: the only truth about what was run."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from hail_study.record import names
+from hail_study.record.client_reader import ClientReader
+from hail_study.record.connection import Connection
+from hail_study.record.ledger import Ledger
+from hail_study.record.location import locate
+from hail_study.record.persistence import Persistence
+from hail_study.record.sqlite_reader import SqliteReader
+from hail_study.record.stored import Reader
+from hail_study.record.writer import Writer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hail_study.study import Study, TrialSpec
+    from hail_study.study.schema import RecordSettings
+
+PATIENCE: Final = 300.0
+"""Seconds for which a store that does not answer is tried again."""
+_FIRST_PATIENCE: Final = 20.0
+"""The same before anything was written."""
+_LAST_PATIENCE: Final = 10.0
+"""The same where the user has interrupted."""
+
+T = TypeVar("T")
+
+
+class Record:
+    """Reads and writes the record of one place.
+
+    Writing happens on one background thread, in order; methods return at once, and an error is raised by the next call.
+    MLflow is imported by that thread, so that a study need not wait for it. Reading needs no `begin`.
+
+    Args:
+        settings: Where the record is kept.
+        directory: Where relative paths start; changes of the working directory do not matter afterwards.
+        patience: Seconds for which a store that does not answer is tried again before the record counts as lost.
+
+    Raises:
+        RecordError: The record cannot be kept there.
+    """
+
+    def __init__(self, settings: "RecordSettings", directory: Path, patience: float = PATIENCE) -> None:
+        self.location = locate(settings, directory)
+        connection = Connection(self.location)
+        self._reader: Reader = SqliteReader(self.location) if self.location.database else ClientReader(connection)
+        self._ledger = Ledger(connection, self._reader)
+        self._persistence = Persistence(self.location, patience)
+        self._writer = Writer(self._persistence, self._ledger.tick)
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def begin(self, study: "Study", tags: Mapping[str, str]) -> None:
+        """Open a study: its experiment, its run, and a run for each arm under it; those of before are reopened.
+
+        Args:
+            study: What is run.
+            tags: Provenance, such as `git.commit`.
+
+        Raises:
+            RecordError: As every writing method: earlier work failed, or the store is lost.
+        """
+        self._writer.put(partial(self._ledger.begin, study, dict(tags)))
+
+    def start(self, trial: "TrialSpec") -> None:
+        """Open the run of a trial, under its arm's; an unfinished one with the same key is continued."""
+        self._writer.put(partial(self._ledger.start, trial))
+
+    def epoch(self, key: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Record what an epoch measured; an epoch that the run holds already is left as it is.
+
+        Raises:
+            RecordError: A metric's name cannot be stored.
+        """
+        self._writer.put(partial(self._ledger.epoch, key, epoch, _checked(metrics), _now()))
+
+    def finish(
+        self,
+        key: str,
+        status: Literal["finished", "failed", "pruned"],
+        metrics: Mapping[str, float],
+        folder: Path | None,
+        error: str | None = None,
+    ) -> None:
+        """Close the run of a trial: files first, then metrics, the status last. A run marked FINISHED is whole.
+
+        Args:
+            key: The trial's key.
+            status: How it ended.
+            metrics: Final metrics.
+            folder: Files to keep as artifacts; it must stay until `flush`.
+            error: Why it failed.
+
+        Raises:
+            RecordError: A metric's name cannot be stored.
+        """
+        self._writer.put(partial(self._ledger.finish, key, status, _checked(metrics), folder, error, _now()))
+
+    def attach(self, path: Path, folder: str = "") -> None:
+        """Copy a file, or what is in a folder, to the artifacts of the study's run."""
+        self._writer.put(partial(self._ledger.attach, path, folder))
+
+    def describe(self, markdown: str) -> None:
+        """Replace the description that MLflow shows of the study's run."""
+        self._writer.put(partial(self._ledger.describe, markdown))
+
+    def flush(self) -> None:
+        """Wait until everything is written."""
+        self._writer.put(self._ledger.flush)
+        self._writer.flush()
+
+    def end(self, status: Literal["finished", "interrupted", "failed"]) -> None:
+        """Close every run of the study that is still open, and wait until everything is written."""
+        if status == "interrupted":
+            self._persistence.hurry(_LAST_PATIENCE)
+        self._writer.close(partial(self._ledger.end, status, _now()))
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def trials(self, study_name: str) -> "pd.DataFrame":
+        """One row per trial of a study, in the order in which they started.
+
+        Returns:
+            Columns: run_id, key, arm_key, arm, phase, seed, number, status ("finished", "failed", "pruned", "running",
+            "interrupted"), fingerprint, code, started, epochs, seconds, error, configuration (dict), hyperparameters
+            (dict), and one per final metric ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
+        """
+        from hail_study.record import frames
+
+        return frames.trials(self._read(lambda: self._reader.runs(study_name)))
+
+    def history(self, study_name: str) -> "pd.DataFrame":
+        """Curves of a study's trials: run_id, epoch, metric, value."""
+        from hail_study.record import frames
+
+        return self._read(lambda: frames.history(self._reader.curves(study_name)))
+
+    def ranks(self, run_id: str) -> "pd.DataFrame":
+        """Per-user test ranks of a trial: user, rank and, with several peers, peer_0, ...; int32, 1 is best.
+
+        Raises:
+            RecordError: The run has none.
+        """
+        import pandas as pd
+
+        with tempfile.TemporaryDirectory() as scratch:
+            return pd.read_parquet(self._read(lambda: self._reader.artifact(run_id, "ranks.parquet", Path(scratch))))
+
+    def finished(self, study_name: str) -> set[str]:
+        """Keys of the trials that need not be run again: finished or pruned."""
+        return {
+            run.tags[names.KEY]
+            for run in self._read(lambda: self._reader.identities(study_name))
+            if run.status == "FINISHED" and names.KEY in run.tags and names.SUPERSEDED not in run.tags
+        }
+
+    def _read(self, request: Callable[[], T]) -> T:
+        """The answer of the store, which knows all that was written in this process.
+
+        A store that was never reached is given up sooner: its address may be wrong.
+        """
+        if self._writer.used:
+            self.flush()
+            return self._persistence(request)
+        return Persistence(self.location, min(_FIRST_PATIENCE, self._persistence.patience))(request)
+
+
+def _checked(metrics: Mapping[str, float]) -> dict[str, float]:
+    """A copy, in plain floats, of metrics whose names can be stored."""
+    for name in metrics:
+        names.stored_metric(name)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

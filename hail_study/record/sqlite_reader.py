@@ -1,0 +1,108 @@
+"""Reads a SQLite record without MLflow: its import takes longer than reading ten thousand trials.
+
+The tables and columns used are as old as MLflow 1.12. They are only read; everything is written by MLflow itself.
+"""
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from hail_study.record import names
+from hail_study.record.artifacts import local_folder
+from hail_study.record.errors import RecordError
+from hail_study.record.location import Location
+from hail_study.record.stored import Point, StoredRun
+
+_RUNS: Final = """
+    FROM runs JOIN experiments USING (experiment_id)
+    WHERE experiments.name = ? AND experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active'
+"""
+_OURS: Final = f"run_uuid IN (SELECT run_uuid {_RUNS})"
+
+
+class SqliteReader:
+    """See `hail_study.record.stored.Reader`."""
+
+    def __init__(self, location: Location) -> None:
+        assert location.database is not None
+        self._location = location
+        self._database = location.database
+
+    def runs(self, study: str) -> list[StoredRun]:
+        return self._read(study, whole=True)
+
+    def identities(self, study: str) -> list[StoredRun]:
+        return self._read(study, whole=False)
+
+    def _read(self, study: str, whole: bool) -> list[StoredRun]:
+        if not self._is_record():
+            return []
+        with self._connect() as connection:
+            columns = "run_uuid, runs.name, status, start_time, end_time, artifact_uri"
+            rows = connection.execute(f"SELECT {columns} {_RUNS} ORDER BY start_time, run_uuid", (study,))
+            runs = {row[0]: StoredRun(*row) for row in rows}
+            for run, key, value in connection.execute(f"SELECT run_uuid, key, value FROM tags WHERE {_OURS}", (study,)):
+                runs[run].tags[key] = value
+            if whole:
+                self._fill(connection, study, runs)
+        return list(runs.values())
+
+    def _fill(self, connection: sqlite3.Connection, study: str, runs: dict[str, StoredRun]) -> None:
+        for run, key, text in connection.execute(f"SELECT run_uuid, key, value FROM params WHERE {_OURS}", (study,)):
+            runs[run].parameters[sys.intern(key)] = text
+        metrics = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE {_OURS}"
+        for run, key, value, is_nan in connection.execute(metrics, (study,)):
+            runs[run].metrics[sys.intern(key)] = float("nan") if is_nan else value
+
+    def curves(self, study: str) -> Iterator[Point]:
+        if not self._is_record():
+            return
+        with self._connect() as connection:
+            select = f"""
+                SELECT run_uuid, step, key, value, is_nan FROM metrics
+                WHERE {_OURS} AND key LIKE '{names.EPOCH}/%' ORDER BY run_uuid, key, step
+            """
+            for run, step, key, value, is_nan in connection.execute(select, (study,)):
+                yield Point(run, step, sys.intern(key), float("nan") if is_nan else value)
+
+    def artifact(self, run_id: str, path: str, scratch: Path) -> Path:
+        with self._connect() as connection:
+            row = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
+        if row is None:
+            raise RecordError(f"record: {self._database}: no run {run_id}")
+        recorded = local_folder(row[0])
+        if recorded is None:
+            raise RecordError(f"record: {self._database}: the artifacts of run {run_id} are at {row[0]}")
+        for folder in (recorded, *self._moved(recorded)):
+            if (folder / path).is_file():
+                return folder / path
+        raise RecordError(f"record: run {run_id} has no artifact {path}: looked in {recorded}")
+
+    def _moved(self, recorded: Path) -> Iterator[Path]:
+        """Where the artifacts are if the record and its folder were moved or copied together."""
+        root = local_folder(self._location.artifacts or "")
+        if root is not None:
+            yield root.joinpath(*recorded.parts[-3:])
+
+    def _is_record(self) -> bool:
+        """Whether there is a file and MLflow's tables are in it; another process may be about to create them.
+
+        Raises:
+            RecordError: The file is something else.
+        """
+        if not self._database.exists():
+            return False
+        try:
+            with self._connect() as connection:
+                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise RecordError(f"record: {self._database}: {error}") from error
+        return {"experiments", "runs", "tags", "params", "metrics", "latest_metrics"} <= tables
+
+    def _connect(self) -> "closing[sqlite3.Connection]":
+        return closing(sqlite3.connect(f"{self._database.as_uri()}?mode=ro", uri=True, timeout=60))

@@ -1,0 +1,201 @@
+"""Running the same study again continues it: nothing twice, nothing lost, nothing left running."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from hail_study.record import Record, RecordError
+
+
+def crash(record: Record) -> None:
+    """What SIGKILL leaves behind: everything written so far, and runs that are still open."""
+    record.flush()
+
+
+def run_ids(record: Record) -> dict[str, str]:
+    """Run name -> run id, of all runs."""
+    client = MlflowClient(record.location.tracking)
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    return {run.info.run_name: run.info.run_id for run in runs}
+
+
+def statuses(record: Record) -> list[str]:
+    """MLflow's statuses that occur."""
+    client = MlflowClient(record.location.tracking)
+    runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    return sorted({run.info.status for run in runs})
+
+
+def test_a_killed_study_continues_in_the_same_runs(
+    make_record: Any, make_study: Any, make_trial: Any, folder: Path
+) -> None:
+    done, under_way = make_trial(seed=0), make_trial(seed=1)
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(done)
+    first.finish(done.key, "finished", {"test/ndcg@10": 0.25}, folder)
+    first.start(under_way)
+    first.epoch(under_way.key, 1, {"loss": 3.0})
+    crash(first)
+    before = run_ids(first)
+
+    second = make_record()
+    assert second.finished("tiny") == {done.key}
+    second.begin(make_study(), {})
+    second.start(under_way)
+    second.epoch(under_way.key, 1, {"loss": 3.0})
+    second.epoch(under_way.key, 2, {"loss": 2.0})
+    second.finish(under_way.key, "finished", {"test/ndcg@10": 0.5}, folder)
+    second.end("finished")
+
+    assert run_ids(second) == before
+    assert statuses(second) == ["FINISHED"]
+    curve = second.history("tiny")
+    assert curve["epoch"].tolist() == [1, 2]
+    assert set(curve["run_id"]) == {before[under_way.label]}
+
+
+def test_an_interrupted_trial_is_continued_too(make_record: Any, make_study: Any, make_trial: Any) -> None:
+    spec = make_trial()
+    for last in (False, True):
+        record = make_record()
+        record.begin(make_study(), {})
+        record.start(spec)
+        if last:
+            record.finish(spec.key, "finished", {}, None)
+        record.end("finished" if last else "interrupted")
+    assert record.trials("tiny")["status"].tolist() == ["finished"]
+
+
+def test_a_stale_trial_that_is_not_run_again_is_closed_at_the_end(
+    make_record: Any, make_study: Any, make_trial: Any
+) -> None:
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(make_trial())
+    crash(first)
+    second = make_record()
+    second.begin(make_study(), {})
+    second.flush()
+    assert second.trials("tiny")["status"].tolist() == ["running"], "it may yet be adopted"
+    second.end("finished")
+    assert second.trials("tiny")["status"].tolist() == ["interrupted"]
+
+
+def test_a_failed_trial_that_is_tried_again_keeps_its_run(make_record: Any, make_study: Any, make_trial: Any) -> None:
+    spec = make_trial()
+    for status, error in (("failed", "out of memory"), ("finished", None)):
+        record = make_record()
+        record.begin(make_study(), {})
+        record.start(spec)
+        record.finish(spec.key, status, {}, None, error)
+        record.end("finished")
+    trials = record.trials("tiny")
+    assert trials["status"].tolist() == ["finished"]
+    assert trials["error"].tolist() == [None]
+    tags = MlflowClient(record.location.tracking).get_run(trials["run_id"].item()).data.tags
+    assert tags["hail.attempt"] == "2"
+
+
+def test_a_trial_run_anew_on_purpose_replaces_its_result_when_it_has_one(
+    make_record: Any, make_study: Any, make_trial: Any
+) -> None:
+    spec = make_trial()
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(spec)
+    first.finish(spec.key, "finished", {"test/ndcg@10": 0.25}, None)
+    first.end("finished")
+    second = make_record()
+    second.begin(make_study(), {})
+    second.start(spec)
+    assert second.finished("tiny") == {spec.key}, "the former result counts until there is a new one"
+    second.finish(spec.key, "finished", {"test/ndcg@10": 0.75}, None)
+    second.end("finished")
+    assert second.trials("tiny")["test/ndcg@10"].tolist() == [0.75]
+
+
+def test_two_arms_that_want_the_same_training_have_a_run_each(
+    make_record: Any, make_study: Any, make_arm: Any, make_trial: Any
+) -> None:
+    ours, theirs = make_trial(), make_trial(arm="b" * 12, arm_name="other")
+    assert ours.key == theirs.key
+    record = make_record()
+    record.begin(make_study(make_arm("other", "b" * 12)), {})
+    for spec in (ours, theirs):
+        record.start(spec)
+        record.finish(spec.key, "finished", {}, None)
+    record.end("finished")
+    assert record.trials("tiny")["arm"].tolist() == ["reference", "other"]
+
+
+def test_an_epoch_repeated_by_a_retry_is_kept_once(make_record: Any, make_study: Any, make_trial: Any) -> None:
+    spec = make_trial()
+    record = make_record()
+    record.begin(make_study(), {})
+    for epoch in (1, 2, 2, 1, 3):
+        record.start(spec)
+        record.epoch(spec.key, epoch, {"loss": 1 / epoch})
+        record.flush()
+    assert record.history("tiny")["epoch"].tolist() == [1, 2, 3]
+    record.end("finished")
+
+
+def test_a_trial_whose_status_was_not_written_is_not_finished(
+    make_record: Any, make_study: Any, make_trial: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_trial()
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(spec)
+    first.flush()
+
+    def die(*_: Any) -> None:
+        raise KeyError("the process dies here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", die)
+        first.finish(spec.key, "finished", {"test/ndcg@10": 0.5}, folder)
+        with pytest.raises(RecordError):
+            first.flush()
+    second = make_record()
+    assert second.finished("tiny") == set()
+    assert len(second.ranks(second.trials("tiny")["run_id"].item())) == 50, "files come first"
+    second.begin(make_study(), {})
+    second.start(spec)
+    second.finish(spec.key, "finished", {"test/ndcg@10": 0.5}, folder)
+    second.end("finished")
+    assert second.trials("tiny")["status"].tolist() == ["finished"]
+
+
+def test_a_renamed_arm_keeps_its_runs(make_record: Any, make_study: Any, make_arm: Any, make_trial: Any) -> None:
+    key, changes = "b" * 12, {"peers.count": 1}
+    spec = make_trial(arm=key, arm_name="peers.count=1")
+    record = make_record()
+    record.begin(make_study(make_arm("peers.count=1", key, changes)), {})
+    record.start(spec)
+    record.finish(spec.key, "finished", {}, None)
+    record.end("finished")
+    before = run_ids(record)
+
+    renamed = make_record()
+    renamed.begin(make_study(make_arm("alone", key, changes)), {})
+    renamed.end("finished")
+    after = run_ids(renamed)
+    assert after["alone"] == before["peers.count=1"]
+    assert len(after) == len(before)
+    trials = renamed.trials("tiny")
+    assert trials["arm"].tolist() == ["alone"]
+    tags = MlflowClient(renamed.location.tracking).get_run(trials["run_id"].item()).data.tags
+    assert tags["hail.arm"] == "alone"
+
+
+def test_the_tags_of_a_study_are_those_of_its_last_run(make_record: Any, make_study: Any) -> None:
+    for commit in ("old", "new"):
+        record = make_record()
+        record.begin(make_study(), {"git.commit": commit})
+        record.end("finished")
+    run = MlflowClient(record.location.tracking).get_run(run_ids(record)["tiny"])
+    assert run.data.tags["hail.git.commit"] == "new"
