@@ -17,27 +17,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 1 when `--check-claims` found a claim that the results do not support, 2 on bad input.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     from hail_study.study import StudyError, load
 
     try:
-        study = load(options.study, options.overrides)
+        study = load(options.study, options.overrides, check_data=False)
     except StudyError as error:
         return _refuse(error)
     from rich.console import Console
 
-    from hail_study.record import Record
+    from hail_study.record import Record, RecordError
     from hail_study.report import NoResults, build_table, render_terminal, results, write_report
 
     try:
         found = results(Record(study.file.record, Path.cwd()), study)
-    except NoResults as error:
+    except (NoResults, RecordError) as error:
         return _refuse(error)
-    written = write_report(found, Path(study.file.record.reports) / study.file.name)
+    table = build_table(found)
+    folder = Path(study.file.record.reports) / study.file.name
+    write_report(found, folder, table)
     console = Console()
-    console.print(render_terminal(build_table(found)))
-    console.print(f"Written: {', '.join(map(str, written))}", style="dim")
-    return DONE
+    console.print(render_terminal(table))
+    console.print(f"Written to {folder}", style="dim")
+    supported = all(one.status == "supported" for one in table.claims)
+    return CLAIM_NOT_SUPPORTED if options.check_claims and not supported else DONE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,25 @@ def essentials(table: Table) -> list[str]:
     return [_significance(table), _verdicts(table), _budgets(table), *_shortfalls(table), *_doubts(table)]
 
 
+def about_claims(table: Table) -> str:
+    """How claims are judged."""
+    contrasts = sum(len(one.contrasts) for one in table.claims)
+    return (
+        "The claims were written down before the results and are a family of their own: their t intervals hold jointly "
+        f"for {count(contrasts, 'contrast')} ({percent(table.family.confidence)}, Bonferroni)."
+    )
+
+
+def about_effects(table: Table) -> str:
+    """What main effects and interactions are, and how they are judged."""
+    found = table.effects[table.primary]
+    return (
+        "Contrasts within each seed, against the reference's levels, averaged over the other crossed factors; verdicts "
+        f"by t intervals that hold jointly for {count(len(found), 'effect')} "
+        f"({percent(table.family.confidence)}, Bonferroni). Better: raises the metric."
+    )
+
+
 def _scores(table: Table) -> str:
     return (
         f"Test metrics, mean over n seeds ± half-width of the {percent(table.family.confidence)} t interval; "

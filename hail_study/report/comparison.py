@@ -78,8 +78,7 @@ class Family:
 
 
 def compare(
-    reference: pd.Series,
-    arms: Mapping[str, pd.Series],
+    arms: Mapping[str, tuple[pd.Series, pd.Series]],
     metric: str,
     confidence: float,
     smallest_effect: float | None = None,
@@ -87,28 +86,27 @@ def compare(
     """Compare every arm with the reference on one metric, as one family.
 
     Args:
-        reference: Scores of the reference, indexed by seed.
-        arms: Scores of the other arms, each indexed by seed, by their keys.
+        arms: By key, scores of an arm and of the reference, each indexed by seed.
         metric: Its name.
         confidence: Of the intervals.
         smallest_effect: Smallest difference of interest, in the metric's units.
     """
-    paired = {key: _paired(scores, reference) for key, scores in arms.items()}
-    family = Family(metric, sum(len(one) > 1 for one in paired.values()), confidence, smallest_effect)
-    compared = {key: _compare(arms[key], reference, paired[key], family) for key in arms}
+    pairs = {key: paired(*scores) for key, scores in arms.items()}
+    family = Family(metric, sum(len(one) > 1 for one in pairs.values()), confidence, smallest_effect)
+    compared = {key: _compare(*arms[key], pairs[key], family) for key in arms}
     adjusted = statistics.holm([one.p if one.pairs > 1 else math.nan for one in compared.values()])
     return family, {
         key: replace(one, p_holm=float(p)) for (key, one), p in zip(compared.items(), adjusted, strict=True)
     }
 
 
-def _paired(scores: pd.Series, reference: pd.Series) -> dict[int, float]:
+def paired(scores: pd.Series, reference: pd.Series) -> Mapping[int, float]:
     """Differences on the seeds both have, in the order of the seeds."""
     differences = (scores - reference).dropna().sort_index()
-    return {int(seed): float(value) for seed, value in differences.items()}  # type: ignore[call-overload]
+    return dict(zip(differences.index.astype(int).tolist(), differences.tolist(), strict=True))
 
 
-def _compare(scores: pd.Series, reference: pd.Series, by_seed: dict[int, float], family: Family) -> Comparison:
+def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, float], family: Family) -> Comparison:
     differences = list(by_seed.values())
     joint = statistics.mean_interval(differences, family.confidence, max(1, family.size))
     return Comparison(

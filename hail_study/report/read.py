@@ -23,6 +23,10 @@ class Reader(Protocol):
     def ranks(self, run_id: str) -> pd.DataFrame: ...
 
 
+def _changes_data_only(arm: "Arm") -> bool:
+    return bool(arm.changes) and all(factor.startswith("data.") for factor in arm.changes)
+
+
 class NoResults(Exception):
     """The record holds no finished trial of the study."""
 
@@ -53,6 +57,26 @@ class Results:
         finished: pd.DataFrame = trials[trials["status"] == "finished"].set_index("seed")
         return finished
 
+    def data(self, arm: "Arm") -> str:
+        """Fingerprint of the data an arm was trained on; empty where it has no trial."""
+        found = self.of(arm)["fingerprint"].dropna()
+        return str(found.iloc[0]) if len(found) else ""
+
+    def compared_with(self, arm: "Arm") -> "Arm | None":
+        """The arm that an arm is compared with: the reference on the same data.
+
+        Scores on different data are not paired. Where data are a factor of the study, the reference on other data is
+        the arm that changes nothing but the data; it is itself compared with nothing, as is an arm without one.
+        """
+        data, ours = self.data(arm), self.data(self.study.reference)
+        if arm.reference:
+            return None
+        if not data or not ours or data == ours:
+            return self.study.reference
+        if _changes_data_only(arm):
+            return None
+        return next((one for one in self.study.arms if self.data(one) == data and _changes_data_only(one)), None)
+
     def count(self, arm: "Arm", status: str, phase: str = "confirm") -> int:
         return int((self.of(arm, phase)["status"] == status).sum())
 
@@ -75,8 +99,11 @@ class Results:
         return pd.DataFrame(rows).T
 
     def paired_user_gains(self, arm: "Arm", metric: str) -> npt.NDArray[np.float64]:
-        """[S, U], arm minus reference, for seeds and users that both have."""
-        ours, theirs = self.user_gains(arm, metric), self.user_gains(self.study.reference, metric)
+        """[S, U], arm minus the one it is compared with, for seeds and users that both have."""
+        other = self.compared_with(arm)
+        if other is None:
+            return np.empty((0, 0))
+        ours, theirs = self.user_gains(arm, metric), self.user_gains(other, metric)
         difference = (ours - theirs).dropna(how="all").dropna(axis=1)
         return difference.to_numpy(dtype=np.float64)
 

@@ -1,13 +1,14 @@
 """The table of a study: every number it shows, before any of it becomes text."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from hail_study.report.claims import Evidence, evaluate
 from hail_study.report.comparison import Comparison, Family, compare, joint_over_users
+from hail_study.report.factorial import Effect, effects
 from hail_study.report.read import Results
-from hail_study.report.statistics import Interval, Verdict, mean_interval, smallest_p
+from hail_study.report.statistics import Interval, Verdict, mean_interval
 
 if TYPE_CHECKING:
     from hail_study.study import Arm
@@ -32,7 +33,9 @@ class Row:
         arm: Its name.
         names: All names that collapsed into it.
         changes: Factor -> level, against the reference.
-        reference: Whether the others are compared with it.
+        reference: Whether this is the study's reference.
+        against: Name of the arm it is compared with; empty for a reference.
+        data: Fingerprint of its data.
         seeds: Those that finished.
         failed: Confirm trials that failed.
         pruned: Confirm trials that were stopped early.
@@ -46,6 +49,8 @@ class Row:
     names: tuple[str, ...]
     changes: Mapping[str, Any]
     reference: bool
+    against: str
+    data: str
     seeds: tuple[int, ...]
     failed: int
     pruned: int
@@ -75,6 +80,8 @@ class Table:
         baselines: Name -> metric -> value.
         seeds: Of the confirm phase.
         planned_search: Trials the study file gives every arm, 0 without a search.
+        claims: The study's claims, judged.
+        effects: Metric -> main effects and interactions, where the study crosses factors.
         provenance: Fingerprints of data and code.
     """
 
@@ -86,6 +93,8 @@ class Table:
     baselines: Mapping[str, Mapping[str, float]]
     seeds: tuple[int, ...]
     planned_search: int
+    claims: tuple[Evidence, ...]
+    effects: Mapping[str, Sequence[Effect]]
     provenance: Mapping[str, Any]
 
     @property
@@ -100,77 +109,6 @@ class Table:
     @property
     def reference(self) -> Row:
         return next(row for row in self.rows if row.reference)
-
-    def to_json(self) -> dict[str, Any]:
-        """The table as plain data; a number that does not exist is None, never NaN."""
-        return {
-            "study": self.study,
-            "description": self.description,
-            "primary": self.primary,
-            "metrics": list(self.metrics),
-            "confidence": self.family.confidence,
-            "smallest_effect": {m: f.smallest_effect for m, f in self.families.items()},
-            "family_size": {m: f.size for m, f in self.families.items()},
-            "seeds": list(self.seeds),
-            "budgets": {"search_trials_per_arm": self.planned_search, "seeds_per_arm": len(self.seeds)},
-            "arms": [self._row_json(row) for row in self.rows],
-            "baselines": [
-                {"arm": name, "metrics": {m: {"mean": _number(v)} for m, v in values.items()}}
-                for name, values in self.baselines.items()
-            ],
-            "provenance": dict(self.provenance),
-        }
-
-    def _row_json(self, row: Row) -> dict[str, Any]:
-        return {
-            "arm": row.arm,
-            "names": list(row.names),
-            "changes": dict(row.changes),
-            "reference": row.reference,
-            "n": row.n,
-            "seeds": list(row.seeds),
-            "failed": row.failed,
-            "pruned": row.pruned,
-            "missing": row.missing,
-            "search": vars(row.search) if row.search else None,
-            "metrics": {
-                metric: _measure_json(row.means[metric], row.comparisons.get(metric), family)
-                for metric, family in self.families.items()
-            },
-        }
-
-
-def _measure_json(mean: Interval, comparison: Comparison | None, family: Family) -> dict[str, Any]:
-    measured = {"mean": _number(mean.estimate), "ci_low": _number(mean.low), "ci_high": _number(mean.high)}
-    return measured | (_comparison_json(comparison, family) if comparison else {})
-
-
-def _comparison_json(comparison: Comparison, family: Family) -> dict[str, Any]:
-    reachable = smallest_p(comparison.pairs)
-    return {
-        "pairs": comparison.pairs,
-        "difference": _number(comparison.difference.estimate),
-        "difference_by_seed": {str(seed): value for seed, value in comparison.by_seed.items()},
-        "difference_ci": _ends(comparison.difference),
-        "difference_joint_ci": _ends(comparison.joint),
-        "difference_users_ci": _ends(comparison.users),
-        "p": _number(comparison.p) if reachable <= family.level else None,
-        "p_holm": _number(comparison.p_holm) if reachable * family.size <= family.level else None,
-        "p_smallest": reachable,
-        "p_needs_seeds": family.needs,
-        "p_holm_needs_seeds": family.needs_jointly,
-        "verdict": str(comparison.verdict),
-        "effect_size": _number(comparison.effect_size),
-        "probability_of_improvement": _number(comparison.improvement),
-    }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _ends(interval: Interval) -> list[float] | None:
-    return [interval.low, interval.high] if interval.known else None
 
 
 def build_table(results: Results, users: bool = True) -> Table:
@@ -197,15 +135,21 @@ def build_table(results: Results, users: bool = True) -> Table:
         baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
         seeds=tuple(study.file.seed_list),
         planned_search=study.file.search.trials if study.file.search else 0,
+        claims=evaluate(results),
+        effects={metric: effects(results, metric) for metric in families},
         provenance=results.provenance(),
     )
 
 
 def _compare_all(results: Results, metric: str) -> tuple[Family, dict[str, Comparison]]:
     metrics = results.study.file.metrics
-    scores = {arm.key: results.scores(arm, metric) for arm in results.study.arms}
-    reference = scores.pop(results.study.reference.key)
-    return compare(reference, scores, metric, metrics.confidence, metrics.smallest_effect.get(metric))
+    pairs = {arm.key: results.compared_with(arm) for arm in results.study.arms}
+    scores = {
+        arm.key: (results.scores(arm, metric), results.scores(other, metric))
+        for arm in results.study.arms
+        if (other := pairs[arm.key]) is not None
+    }
+    return compare(scores, metric, metrics.confidence, metrics.smallest_effect.get(metric))
 
 
 def _with_users(results: Results, metric: str, comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
@@ -218,7 +162,7 @@ def _with_users(results: Results, metric: str, comparisons: dict[str, Comparison
 
 def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | None]) -> Row:
     confirmed = results.finished(arm)
-    planned = results.study.file.seed_list
+    planned, other = results.study.file.seed_list, results.compared_with(arm)
     failed, pruned = results.count(arm, "failed"), results.count(arm, "pruned")
     confidence = results.study.file.metrics.confidence
     return Row(
@@ -226,6 +170,8 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         names=arm.names,
         changes=arm.changes,
         reference=arm.reference,
+        against=other.name if other else "",
+        data=results.data(arm),
         seeds=tuple(int(seed) for seed in confirmed.index),
         failed=failed,
         pruned=pruned,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hail_study.report.caption import essentials
+from hail_study.report.claims import Status, describe
 from hail_study.report.layout import Cell, Grid, layout
 from hail_study.report.table import Table
 from hail_study.report.wording import metric_name
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 _STYLES: Final = {"best": "bold", "second": "underline", "": ""}
 _VERDICTS: Final = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "dim", "reference": "bold"}
+
+_STATUSES: Final = {
+    Status.SUPPORTED: "green",
+    Status.REFUTED: "red",
+    Status.EQUIVALENT: "cyan",
+    Status.UNDECIDED: "yellow",
+}
 
 
 def render_terminal(table: Table) -> "TerminalTable":
@@ -38,6 +46,9 @@ class TerminalTable:
             if Measurement.get(console, options.update(max_width=10_000), shown).maximum <= options.max_width:
                 break
         yield shown
+        for one in self.table.claims:
+            yield Text.assemble((f"{one.status}", _STATUSES[one.status]), f": {one.claim} ", (describe(one), "dim"))
+        yield Text()
         yield from (Text(f"- {statement}", style="dim") for statement in essentials(self.table))
 
     def _choices(self, grid: Grid) -> list[list[int]]:

@@ -7,7 +7,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from hail_study.study import Study
 
-STATUSES: Final = ("finished", "pruned", "failed", "running")
+STATUSES: Final = ("finished", "pruned", "failed", "running", "interrupted")
 """From the one that wins, where a key has several runs, to the one that loses."""
 
 

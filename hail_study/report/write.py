@@ -5,11 +5,11 @@ from pathlib import Path
 from hail_study.report.figures.forest import forest
 from hail_study.report.figures.style import save
 from hail_study.report.read import Results
-from hail_study.report.table import build_table
+from hail_study.report.table import Table, build_table
 from hail_study.report.writers import WRITERS
 
 
-def write_report(results: Results, folder: Path) -> list[Path]:
+def write_report(results: Results, folder: Path, table: Table | None = None) -> list[Path]:
     """Write a study's tables and figures.
 
     Equal records give equal bytes, whatever order their trials finished in.
@@ -17,12 +17,13 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     Args:
         results: As `hail_study.report.results` reads them.
         folder: Made if need be; files of an earlier report in it are replaced.
+        table: Of these results, if it has been built already.
 
     Returns:
         What was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table = build_table(results)
+    table = table or build_table(results)
     paths = []
     for suffix, write in WRITERS.items():
         paths.append(folder / f"table.{suffix}")

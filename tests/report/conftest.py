@@ -1,47 +1,40 @@
-"""A small study with a record made by hand: no training, no MLflow."""
+"""Small studies with a record made by hand: no training, no MLflow."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hail_study.study.schema import StudyFile
+from hail_study.study import Arm, Study, load
 from hail_study.training.metrics import RECORDED, summarise
 
-
-@dataclass(frozen=True)
-class FakeArm:
-    name: str
-    key: str
-    changes: dict[str, Any] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-    space: dict[str, Any] = field(default_factory=dict)
-    reference: bool = False
-
-
-@dataclass(frozen=True)
-class FakeStudy:
-    file: StudyFile
-    arms: tuple[FakeArm, ...]
-    claims: tuple[Any, ...] = ()
-    path: Path = Path("studies/demo.yaml")
-    text: str = ""
-
-    @property
-    def reference(self) -> FakeArm:
-        return next(arm for arm in self.arms if arm.reference)
+STUDY = """\
+name: demo
+description: Does every part earn its place?
+remove:
+  med: {peers.coupling: independent}
+vary:
+  peers.count: [1]
+arms:
+  - {name: "50%_wide & #4", set: {encoder.dim: 128}}
+metrics:
+  smallest_effect: {ndcg@10: 0.005}
+"""
+LEVELS = {"reference": 0.5, "without med": 0.3, "peers.count=1": 0.5001, "50%_wide & #4": 0.8}
+"""Arm -> share of users whose target is ranked near the top."""
 
 
-class FakeRecord:
+class HandmadeRecord:
     """Three frames, as the record gives them."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.rank_files: dict[str, pd.DataFrame] = {}
-        self.curves: list[dict[str, Any]] = []
+        self.curves: list[tuple[str, int, str, float]] = []
 
     def trials(self, study_name: str) -> pd.DataFrame:
         return pd.DataFrame(self.rows)
@@ -52,7 +45,9 @@ class FakeRecord:
     def ranks(self, run_id: str) -> pd.DataFrame:
         return self.rank_files[run_id]
 
-    def add(self, arm: Any, seed: int, status: str = "finished", ranks: Any = None, **columns: Any) -> dict[str, Any]:
+    def add(
+        self, arm: Any, seed: int | None, status: str = "finished", ranks: Any = None, **columns: Any
+    ) -> dict[str, Any]:
         """Add a confirm trial; a finished one has ranks and the metrics they give."""
         phase, number = columns.get("phase", "confirm"), columns.get("number")
         row = {
@@ -72,80 +67,73 @@ class FakeRecord:
             "hyperparameters": {},
         } | columns
         if ranks is not None:
-            self.rank_files[row["run_id"]] = pd.DataFrame(
-                {"user": np.arange(len(ranks), dtype=np.int32), "rank": ranks}
-            )
+            users = np.arange(len(ranks), dtype=np.int32)
+            self.rank_files[row["run_id"]] = pd.DataFrame({"user": users, "rank": ranks})
             row |= {f"test/{metric}": value for metric, value in summarise(ranks, RECORDED).items()}
         self.rows.append(row)
         return row
 
 
-def ranks(level: float, seed: int, users: int = 400) -> np.ndarray:
-    """Ranks whose NDCG@10 is roughly `level`, with noise of their own for each seed."""
-    random = np.random.default_rng([seed, int(level * 1e6)])
-    near, far = random.integers(1, 6, users), random.integers(11, 200, users)
-    return np.where(random.random(users) < level, near, far).astype(np.int32)
-
-
-LEVELS = {"reference": 0.5, "without med": 0.3, "peers.count=1": 0.5001, "50%_wide & #4": 0.8}
+@pytest.fixture
+def make_record() -> type[HandmadeRecord]:
+    return HandmadeRecord
 
 
 @pytest.fixture
-def study() -> FakeStudy:
-    arms = tuple(
-        FakeArm(name, f"{place:012x}", {"peers.alpha": 1.0} if place else {}, (name,), reference=place == 0)
-        for place, name in enumerate(LEVELS)
-    )
-    file = StudyFile(
-        name="demo", description="Does every part earn its place?", metrics={"smallest_effect": {"ndcg@10": 0.005}}
-    )
-    return FakeStudy(file, arms)
+def make_ranks() -> Callable[..., np.ndarray]:
+    """Ranks of which a share (`level`) is near the top, with noise of their own for each seed."""
+
+    def make(level: float, seed: int, users: int = 400) -> np.ndarray:
+        random = np.random.default_rng([seed, int(level * 1e6)])
+        near, far = random.integers(1, 6, users), random.integers(11, 200, users)
+        return np.where(random.random(users) < level, near, far).astype(np.int32)
+
+    return make
 
 
 @pytest.fixture
-def record(study: FakeStudy) -> FakeRecord:
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    """Load a study from YAML, the demo study unless another is given."""
+
+    def make(*overrides: str, text: str = STUDY) -> Study:
+        path = tmp_path / "study.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load(path, overrides)
+
+    return make
+
+
+@pytest.fixture
+def study(make_study: Callable[..., Study]) -> Study:
+    return make_study()
+
+
+@pytest.fixture
+def stray_arm() -> Any:
+    """Something with the name and key of an arm, or a baseline, that no study file declares."""
+    return lambda name, key="": SimpleNamespace(name=name, key=key or name)
+
+
+@pytest.fixture
+def fill(make_record, make_ranks) -> Callable[..., HandmadeRecord]:
+    """A record with finished trials of every arm: `fill(study, level_of)`."""
+
+    def make(study: Study, level: Callable[[Arm], float], users: int = 400) -> HandmadeRecord:
+        record: HandmadeRecord = make_record()
+        for seed in study.file.seed_list:
+            for arm in study.arms:
+                record.add(arm, seed, ranks=make_ranks(level(arm), seed, users))
+        return record
+
+    return make
+
+
+@pytest.fixture
+def record(study, fill, make_ranks, stray_arm) -> HandmadeRecord:
     """Five seeds of every arm, one failure, and the baselines."""
-    record = FakeRecord()
-    for seed in range(5):
-        for arm in study.arms:
-            failed = arm.name == "peers.count=1" and seed == 3
-            record.add(arm, seed, **({"status": "failed"} if failed else {"ranks": ranks(LEVELS[arm.name], seed)}))
+    record: HandmadeRecord = fill(study, lambda arm: LEVELS[arm.name])
+    lost = next(row for row in record.rows if row["arm"] == "peers.count=1" and row["seed"] == 3)
+    lost |= {"status": "failed", "error": "out of memory"} | dict.fromkeys(k for k in lost if k.startswith("test/"))
     for name, level in {"popularity": 0.05, "frequency": 0.1}.items():
-        record.add(FakeArm(name, name), None, phase="baseline", ranks=ranks(level, 0))
+        record.add(stray_arm(name), None, phase="baseline", ranks=make_ranks(level, 0))
     return record
-
-
-@pytest.fixture
-def empty_record() -> FakeRecord:
-    return FakeRecord()
-
-
-@pytest.fixture
-def make_ranks():
-    return ranks
-
-
-@pytest.fixture
-def make_arm():
-    return FakeArm
-
-
-@pytest.fixture
-def with_file():
-    """Change the study file."""
-
-    def change(study: FakeStudy, **changes: Any) -> FakeStudy:
-        file = StudyFile.model_validate(study.file.model_dump(exclude_defaults=True) | changes)
-        return replace(study, file=file)
-
-    return change
-
-
-@pytest.fixture
-def with_space():
-    """Give every arm something to search."""
-
-    def change(study: FakeStudy) -> FakeStudy:
-        return replace(study, arms=tuple(replace(arm, space={"training.learning_rate": []}) for arm in study.arms))
-
-    return change

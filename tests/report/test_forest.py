@@ -20,13 +20,9 @@ def test_verdicts_are_written_out_not_only_coloured(table) -> None:
     assert words == [str(row.verdict("ndcg@10")) for row in table.rows[1:]]
 
 
-def test_a_joint_interval_that_leaves_the_figure_ends_in_an_arrow(study, empty_record, make_ranks, with_file) -> None:
-    for arm in study.arms:
-        for seed in range(2):
-            empty_record.add(arm, seed, ranks=make_ranks(0.5, 10 * seed))
-    table = build_table(results(empty_record, with_file(study, seeds=2)))
-    empty_record.rows[1]["test/ndcg@10"] += 0.1
-    table = build_table(results(empty_record, with_file(study, seeds=2)))
+def test_a_joint_interval_that_leaves_the_figure_ends_in_an_arrow(make_study, fill) -> None:
+    study = make_study("seeds=2")
+    table = build_table(results(fill(study, lambda arm: 0.5 if arm.reference else 0.51), study))
     markers = {line.get_marker() for line in forest(table).axes[0].lines}
     assert {"<", ">"} <= markers
 

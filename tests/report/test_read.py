@@ -17,9 +17,9 @@ def test_order_of_the_record_does_not_matter(study, record) -> None:
     pd.testing.assert_frame_equal(results(record, study).trials, before)
 
 
-def test_other_seeds_and_other_arms_are_left_out(study, record, make_arm, make_ranks) -> None:
+def test_other_seeds_and_other_arms_are_left_out(study, record, stray_arm, make_ranks) -> None:
     record.add(study.reference, 99, ranks=make_ranks(0.9, 0))
-    record.add(make_arm("removed from the file", "a" * 12), 0, ranks=make_ranks(0.9, 0))
+    record.add(stray_arm("removed from the file", "a" * 12), 0, ranks=make_ranks(0.9, 0))
     assert len(results(record, study).trials) == 22
 
 
@@ -63,12 +63,13 @@ def test_paired_gains_average_to_the_difference_of_scores(study, record) -> None
     assert gains.mean(axis=1) == pytest.approx(expected.to_numpy())
 
 
-def test_an_empty_record_says_so(study, empty_record) -> None:
+def test_an_empty_record_says_so(study, make_record) -> None:
     with pytest.raises(NoResults, match="no finished trial of study demo"):
-        results(empty_record, study)
+        results(make_record(), study)
 
 
-def test_a_record_without_a_finished_trial_says_so(study, empty_record) -> None:
-    empty_record.add(study.reference, 0, status="failed")
+def test_a_record_without_a_finished_trial_says_so(study, make_record) -> None:
+    record = make_record()
+    record.add(study.reference, 0, status="failed")
     with pytest.raises(NoResults):
-        results(empty_record, study)
+        results(record, study)

@@ -7,6 +7,7 @@ from scipy import stats
 
 from hail_study.report import build_table, results
 from hail_study.report.caption import caption
+from hail_study.report.writers.json import plain
 
 
 @pytest.fixture
@@ -48,26 +49,24 @@ def test_a_failed_trial_is_shown_and_leaves_only_its_pair(table) -> None:
 
 
 def test_few_seeds_print_no_p(table) -> None:
-    measured = table.to_json()["arms"][1]["metrics"]["ndcg@10"]
+    measured = plain(table)["arms"][1]["metrics"]["ndcg@10"]
     assert measured["p"] is None
     assert measured["p_smallest"] == 0.0625
     assert (measured["p_needs_seeds"], measured["p_holm_needs_seeds"]) == (6, 7)
     assert any("takes 6 seeds, 7 after Holm" in statement for statement in caption(table))
 
 
-def test_enough_seeds_print_p_adjusted_over_the_family(study, empty_record, make_ranks, with_file) -> None:
-    study = with_file(study, seeds=8)
-    for arm, level in zip(study.arms, (0.5, 0.3, 0.501, 0.8), strict=True):
-        for seed in range(8):
-            empty_record.add(arm, seed, ranks=make_ranks(level, seed))
-    measured = [arm["metrics"]["ndcg@10"] for arm in build_table(results(empty_record, study)).to_json()["arms"][1:]]
+def test_enough_seeds_print_p_adjusted_over_the_family(make_study, fill) -> None:
+    study = make_study("seeds=8")
+    table = build_table(results(fill(study, lambda arm: 0.8 if arm.reference else 0.3), study))
+    measured = [arm["metrics"]["ndcg@10"] for arm in plain(table)["arms"][1:]]
     assert measured[0]["p"] == 2 / 2**8
     assert measured[0]["p_holm"] == 3 * 2 / 2**8
-    assert not any("n too small" in s for s in caption(build_table(results(empty_record, study))))
+    assert not any("n too small" in s for s in caption(table))
 
 
 def test_json_has_every_promised_key_and_no_nan(table) -> None:
-    data = json.loads(json.dumps(table.to_json(), allow_nan=False))
+    data = json.loads(json.dumps(plain(table), allow_nan=False))
     arm = data["arms"][1]
     assert {"arm", "names", "changes", "n", "failed", "reference", "metrics", "search"} <= arm.keys()
     promised = "mean ci_low ci_high difference difference_ci p p_holm verdict effect_size probability_of_improvement"
@@ -88,10 +87,9 @@ def test_an_arm_without_any_success_is_a_row_of_its_own(study, record) -> None:
     assert table.family.size == 2
 
 
-def test_a_study_of_one_seed_decides_nothing(study, empty_record, make_ranks, with_file) -> None:
-    for arm in study.arms:
-        empty_record.add(arm, 0, ranks=make_ranks(0.5 if arm.reference else 0.9, 0))
-    table = build_table(results(empty_record, with_file(study, seeds=1)))
+def test_a_study_of_one_seed_decides_nothing(make_study, fill) -> None:
+    study = make_study("seeds=1")
+    table = build_table(results(fill(study, lambda arm: 0.5 if arm.reference else 0.9), study))
     assert {one.verdict("ndcg@10") for one in table.rows[1:]} == {"undecided"}
 
 
@@ -102,8 +100,8 @@ def test_an_arm_that_changes_nothing_is_pointed_out(study, record, make_ranks) -
     assert any("Does the change reach the model" in s for s in caption(build_table(results(record, study))))
 
 
-def test_unequal_search_budgets_are_said(study, record, with_file, with_space) -> None:
-    study = with_space(with_file(study, search={"space": {"training.learning_rate": [0.1, 0.2]}, "trials": 2}))
+def test_unequal_search_budgets_are_said(make_study, record) -> None:
+    study = make_study("search={space: {training.learning_rate: [0.1, 0.2]}, trials: 2}")
     for arm in study.arms:
         for number in range(2):
             record.add(arm, 1000, phase="search", number=number)
@@ -120,6 +118,6 @@ def test_users_interval_is_computed_for_the_primary_metric_only(table) -> None:
 
 
 def test_same_record_in_any_order_gives_the_same_table(study, record) -> None:
-    first = build_table(results(record, study)).to_json()
+    first = plain(build_table(results(record, study)))
     np.random.default_rng(0).shuffle(record.rows)
-    assert build_table(results(record, study)).to_json() == first
+    assert plain(build_table(results(record, study))) == first

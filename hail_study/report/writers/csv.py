@@ -5,6 +5,7 @@ import io
 from typing import Any, Final
 
 from hail_study.report.table import Table
+from hail_study.report.writers.json import plain
 
 _COLUMNS: Final = (
     "study",
@@ -39,7 +40,7 @@ def write(table: Table) -> str:
     text = io.StringIO()
     lines = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     lines.writeheader()
-    data = table.to_json()
+    data = plain(table)
     for arm in [*data["arms"], *data["baselines"]]:
         for metric, measured in arm["metrics"].items():
             lines.writerow({"study": table.study, **arm, "metric": metric, **measured, **_ends(measured)})

@@ -1,10 +1,134 @@
 """JSON: every number of the table, for programs."""
 
 import json
+import math
+from collections.abc import Mapping
+from typing import Any
 
-from hail_study.report.table import Table
+from hail_study.report.claims import Evidence
+from hail_study.report.comparison import Comparison, Family
+from hail_study.report.factorial import Effect
+from hail_study.report.statistics import Interval, smallest_p
+from hail_study.report.table import Row, Table
 
 
 def write(table: Table) -> str:
     """The table as JSON, keys in a fixed order."""
-    return json.dumps(table.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(table), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(table: Table) -> dict[str, Any]:
+    """The table as plain data; a number that does not exist is None, never NaN."""
+    families = table.families.items()
+    return {
+        "study": table.study,
+        "description": table.description,
+        "primary": table.primary,
+        "metrics": list(table.metrics),
+        "confidence": table.family.confidence,
+        "smallest_effect": {metric: family.smallest_effect for metric, family in families},
+        "family_size": {metric: family.size for metric, family in families},
+        "seeds": list(table.seeds),
+        "budgets": {"search_trials_per_arm": table.planned_search, "seeds_per_arm": len(table.seeds)},
+        "arms": [_row(row, table.families) for row in table.rows],
+        "baselines": [
+            {"arm": name, "metrics": {metric: {"mean": _number(value)} for metric, value in values.items()}}
+            for name, values in table.baselines.items()
+        ],
+        "claims": [_claim(one) for one in table.claims],
+        "effects": {metric: [_effect(one) for one in found] for metric, found in table.effects.items() if found},
+        "provenance": dict(table.provenance),
+    }
+
+
+def _row(row: Row, families: Mapping[str, Family]) -> dict[str, Any]:
+    return {
+        "arm": row.arm,
+        "names": list(row.names),
+        "changes": dict(row.changes),
+        "reference": row.reference,
+        "against": row.against,
+        "data": row.data,
+        "n": row.n,
+        "seeds": list(row.seeds),
+        "failed": row.failed,
+        "pruned": row.pruned,
+        "missing": row.missing,
+        "search": vars(row.search) if row.search else None,
+        "metrics": {
+            metric: _mean(row.means[metric]) | _comparison(row.comparisons.get(metric), family)
+            for metric, family in families.items()
+        },
+    }
+
+
+def _mean(mean: Interval) -> dict[str, Any]:
+    return {"mean": _number(mean.estimate), "ci_low": _number(mean.low), "ci_high": _number(mean.high)}
+
+
+def _comparison(comparison: Comparison | None, family: Family) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    reachable = smallest_p(comparison.pairs)
+    return {
+        "pairs": comparison.pairs,
+        "difference": _number(comparison.difference.estimate),
+        "difference_by_seed": _by_seed(comparison.by_seed),
+        "difference_ci": _ends(comparison.difference),
+        "difference_joint_ci": _ends(comparison.joint),
+        "difference_users_ci": _ends(comparison.users),
+        "p": _number(comparison.p) if reachable <= family.level else None,
+        "p_holm": _number(comparison.p_holm) if reachable * family.size <= family.level else None,
+        "p_smallest": reachable,
+        "p_needs_seeds": family.needs,
+        "p_holm_needs_seeds": family.needs_jointly,
+        "verdict": str(comparison.verdict),
+        "effect_size": _number(comparison.effect_size),
+        "probability_of_improvement": _number(comparison.improvement),
+    }
+
+
+def _claim(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "claim": evidence.claim,
+        "metric": evidence.metric,
+        "status": str(evidence.status),
+        "reason": evidence.reason,
+        "evidence": [
+            {
+                "contrast": one.name,
+                "estimate": one.interval.estimate,
+                "joint_ci": _ends(one.interval),
+                "by_seed": _by_seed(one.by_seed),
+                "p": _number(one.p),
+                "p_smallest": smallest_p(len(one.by_seed)),
+            }
+            for one in evidence.contrasts
+        ],
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    return {
+        "effect": effect.name,
+        "factors": list(effect.factors),
+        "estimate": effect.interval.estimate,
+        "by_seed": _by_seed(effect.by_seed),
+        "ci": _ends(effect.interval),
+        "joint_ci": _ends(effect.joint),
+        "p": effect.p,
+        "p_holm": effect.p_holm,
+        "verdict": str(effect.verdict),
+    }
+
+
+def _by_seed(values: Mapping[int, float]) -> dict[str, float]:
+    return {str(seed): value for seed, value in values.items()}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _ends(interval: Interval) -> list[float] | None:
+    return [interval.low, interval.high] if interval.known else None

@@ -18,7 +18,7 @@ def test_width_from_users_alone_is_their_standard_error() -> None:
 def test_width_from_seeds_alone_is_their_standard_error() -> None:
     cells = noise(30, 50, 1.0, 0)
     (found,) = users_and_seeds_interval(cells)
-    assert found.half_width == pytest.approx(1.96 * cells[0, :, 0].std(ddof=1) / np.sqrt(30), rel=0.1)
+    assert found.half_width == pytest.approx(2.045 * cells[0, :, 0].std(ddof=1) / np.sqrt(30), rel=0.1)
 
 
 def test_both_sources_widen_the_interval() -> None:
