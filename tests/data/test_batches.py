@@ -1,0 +1,127 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hail_study.data import Prepared, epoch, histories, seen, split
+
+SEQUENCES = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=25)
+
+
+def rows(batches) -> dict[int, list[int]]:
+    """The unpadded items of each user."""
+    return {
+        int(user): ids[:length].tolist()
+        for batch in batches
+        for user, ids, length in zip(batch.users, batch.ids, batch.lengths, strict=True)
+    }
+
+
+@given(SEQUENCES, st.integers(1, 5), st.integers(2, 14), st.booleans(), st.integers(0, 5))
+def test_an_epoch_has_every_training_target_once(build, sequences, batch, max_length, bucket, seed) -> None:
+    prepared = build(sequences)
+    parts = split(prepared)
+    batches = list(epoch(prepared, parts, batch, max_length, np.random.default_rng(seed), bucket))
+    users = Counter(int(user) for each in batches for user in each.users)
+    training = {
+        user: sequence[: len(sequence) - 2 if len(sequence) >= 3 else None][-max_length - 1 :]
+        for user, sequence in enumerate(sequences)
+    }
+    assert rows(batches) == {user: items for user, items in training.items() if len(items) >= 2}
+    assert set(users.values()) <= {1}
+    assert all(len(each.users) <= batch for each in batches)
+
+
+@given(SEQUENCES, st.integers(1, 5))
+def test_padding_is_zero_to_the_right_and_no_wider_than_needed(build, sequences, batch) -> None:
+    prepared = build(sequences)
+    for each in epoch(prepared, split(prepared), batch, 8, np.random.default_rng(0)):
+        assert each.ids.dtype == np.int64
+        assert each.ids.shape[1] == each.lengths.max()
+        assert ((each.ids > 0) == (np.arange(each.ids.shape[1]) < each.lengths[:, None])).all()
+
+
+def test_validation_and_test_items_are_in_no_batch(build) -> None:
+    prepared = build([[1, 2, 3, 10 + user, 20 + user] for user in range(5)])
+    batches = list(epoch(prepared, split(prepared), 2, 50, np.random.default_rng(0)))
+    assert max(each.ids.max() for each in batches) == 3
+
+
+def test_the_generator_decides_the_order(build) -> None:
+    prepared = build([[1, 2, 3, 4]] * 40)
+    parts = split(prepared)
+
+    def order(generator: np.random.Generator) -> list[int]:
+        return [int(user) for each in epoch(prepared, parts, 4, 50, generator) for user in each.users]
+
+    generator = np.random.default_rng(3)
+    first, second = order(generator), order(generator)
+    assert first == order(np.random.default_rng(3))
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(40))
+
+
+def test_bucketing_saves_padding_without_fixing_the_batches(build) -> None:
+    lengths = np.random.default_rng(0).integers(4, 60, size=400)
+    prepared = build([[1] * length for length in lengths])
+    parts = split(prepared)
+
+    def cells(bucket: bool) -> int:
+        return sum(each.ids.size for each in epoch(prepared, parts, 8, 50, np.random.default_rng(0), bucket))
+
+    generator = np.random.default_rng(1)
+    partners = [{frozenset(each.users.tolist()) for each in epoch(prepared, parts, 8, 50, generator)} for _ in range(2)]
+    assert cells(True) < 0.7 * cells(False)
+    assert len(partners[0] & partners[1]) < 5
+
+
+@given(SEQUENCES, st.integers(1, 14), st.randoms(use_true_random=False))
+def test_a_history_is_what_came_before_the_target(build, sequences, max_length, random) -> None:
+    prepared = build(sequences)
+    places = [(user, index) for user, sequence in enumerate(sequences) for index in range(len(sequence))]
+    chosen = random.choices(places, k=7)
+    positions = np.array([prepared.offsets[user] + index for user, index in chosen])
+    ids, lengths, targets = histories(prepared, positions, max_length)
+    for (user, index), row, length, target in zip(chosen, ids, lengths, targets, strict=True):
+        assert row[:length].tolist() == sequences[user][:index][-max_length:]
+        assert not row[length:].any()
+        assert target == sequences[user][index]
+    assert ids.shape[1] == lengths.max()
+
+
+@given(SEQUENCES)
+def test_seen_items_are_the_history_without_the_target(build, sequences) -> None:
+    prepared = build(sequences)
+    positions = split(prepared).test_positions
+    found, items = seen(prepared, positions)
+    assert (np.diff(found) >= 0).all()
+    evaluated = [sequence for sequence in sequences if len(sequence) >= 3]
+    for row, sequence in enumerate(evaluated):
+        assert set(items[found == row].tolist()) == set(sequence[:-1]) - {sequence[-1]}
+
+
+def test_shared_memory_is_not_written_to(build) -> None:
+    prepared: Prepared = build([[1, 2, 3, 4, 5], [2, 3, 4]])
+    prepared.items.flags.writeable = prepared.offsets.flags.writeable = False
+    parts = split(prepared)
+    for each in epoch(prepared, parts, 2, 5, np.random.default_rng(0)):
+        each.ids[:] = 0
+    ids, _, _ = histories(prepared, parts.test_positions, 5)
+    ids[:] = 0
+    seen(prepared, parts.test_positions)
+
+
+def test_nothing_to_evaluate_gives_empty_arrays(build) -> None:
+    prepared = build([[1, 2], [1]])
+    positions = split(prepared).test_positions
+    ids, lengths, targets = histories(prepared, positions, 5)
+    assert (ids.shape, lengths.size, targets.size) == ((0, 0), 0, 0)
+    assert [each.size for each in seen(prepared, positions)] == [0, 0]
+
+
+@pytest.mark.parametrize("bucket", [True, False])
+def test_nobody_to_train_on_gives_no_batch(build, bucket: bool) -> None:
+    prepared = build([[1], [2]])
+    assert list(epoch(prepared, split(prepared), 2, 5, np.random.default_rng(0), bucket)) == []
