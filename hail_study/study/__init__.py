@@ -18,9 +18,12 @@ from hail_study.study.configuration import (
 from hail_study.study.configure import configure
 from hail_study.study.errors import Place, Problem, StudyError
 from hail_study.study.factors import flatten
+from hail_study.study.json_schema import json_schema
 from hail_study.study.keys import code_version
 from hail_study.study.load import load
 from hail_study.study.model import Arm, Phase, Study, TrialSpec
+from hail_study.study.plan import ArmPlan, Plan, plan
+from hail_study.study.power import Power
 from hail_study.study.schema import Asha, Choices, Compute, Metrics, Range, RecordSettings, Search, StudyFile
 from hail_study.study.sections import Changes, Value
 from hail_study.study.space import active
@@ -28,6 +31,7 @@ from hail_study.study.space import active
 __all__ = [
     "RULES",
     "Arm",
+    "ArmPlan",
     "Asha",
     "Base",
     "Changes",
@@ -44,7 +48,9 @@ __all__ = [
     "Peers",
     "Phase",
     "Place",
+    "Plan",
     "PlantedData",
+    "Power",
     "Problem",
     "Range",
     "Readout",
@@ -62,5 +68,7 @@ __all__ = [
     "code_version",
     "configure",
     "flatten",
+    "json_schema",
     "load",
+    "plan",
 ]

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-
-from pydantic import ValidationError
+from typing import Final
 
 from hail_study.study import overrides as command_line
 from hail_study.study.arms import REFERENCE, SECTIONS, declarations
 from hail_study.study.claims import Claim, ClaimError, parse_claim
-from hail_study.study.errors import Problem, StudyError, did_you_mean
+from hail_study.study.errors import Place, Problem, StudyError, did_you_mean
 from hail_study.study.expand import Expansion, reference_of
-from hail_study.study.messages import findings
+from hail_study.study.messages import Finding
 from hail_study.study.model import Arm, Study, by_name
 from hail_study.study.positions import Document, dotted, parse
 from hail_study.study.problems import Problems
+from hail_study.study.salvage import sound_part, validated
 from hail_study.study.schema import StudyFile
 from hail_study.study.search import checked_space
 
@@ -60,30 +59,23 @@ def _read(path: Path) -> str:
         raise StudyError([Problem(str(error.strerror or error).lower(), str(path))]) from None
 
 
-def _validated(document: Document, problems: list[Problem]) -> tuple[StudyFile | None, set[Any]]:
-    """The file's settings; where some sections are wrong, the rest of them, so that they can be checked too."""
-    raw = document.value
-    found = _problems(document, raw)
-    if not found:
-        return StudyFile.model_validate(raw), set()
-    problems += [problem for _, problem in found]
-    bad = {section for section, _ in found}
-    rest = {"name": "unnamed"} | {section: value for section, value in raw.items() if section not in bad}
-    return (None if _problems(document, rest) else StudyFile.model_validate(rest)), bad
+def _validated(document: Document, problems: list[Problem]) -> tuple[StudyFile | None, set[str]]:
+    """The file's settings, or its sound part and the names of the sections that are not whole."""
+    file, found = validated(document.value)
+    if file is not None:
+        return file, set()
+    problems += [Problem(one.message, dotted(one.path), _place(document, one)) for one in found]
+    return sound_part(document.value, found), {str(one.path[0]) for one in found if one.path}
 
 
-def _problems(document: Document, raw: dict[str, Any]) -> list[tuple[Any, Problem]]:
-    try:
-        StudyFile.model_validate(raw)
-    except ValidationError as error:
-        return [
-            (
-                found.path[0] if found.path else "",
-                Problem(found.message, dotted(found.path), document.place(found.path, key=found.at_key)),
-            )
-            for found in findings(error, StudyFile, raw)
-        ]
-    return []
+def _place(document: Document, finding: Finding) -> Place:
+    """Where a finding stands; one about a mapping as a whole, at what the command line changed in it."""
+    depth = len(finding.path)
+    if finding.path in document.values and not finding.at_key:
+        changed = [place for path, place in document.values.items() if place.path and path[:depth] == finding.path]
+        if changed:
+            return changed[-1]
+    return document.place(finding.path, key=finding.at_key)
 
 
 def _claims(file: StudyFile, arms: tuple[Arm, ...], problems: Problems) -> tuple[Claim, ...]:

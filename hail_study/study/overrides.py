@@ -76,6 +76,8 @@ def _parse(text: str, index: int) -> Override:
 
 def _apply(document: Document, override: Override) -> None:
     path = _resolved(document, override)
+    if path == ("data", "path") and override.prefix != "~":
+        _take_from_file(document, override)
     owner: Any = document.value
     for depth, part in enumerate(path[:-1]):
         owner = _descended(owner, part, path[: depth + 1], override)
@@ -91,7 +93,7 @@ def _apply(document: Document, override: Override) -> None:
     if isinstance(owner, list) and not present:
         raise _problem(override, f"{dotted(path[:-1])} has {len(owner)} entries")
     if path == ("data", "source") and isinstance(owner, dict) and owner.get("source", "planted") != override.value:
-        _keep_common(document, owner, override.value)
+        _keep_common(document, owner)
     document.forget(path)
     owner[last] = override.value
     document.keys[path] = document.values[path] = Place(
@@ -136,7 +138,16 @@ def _renumber(document: Document, path: Path) -> None:
                 places[(*around, index - 1, *known[depth + 1 :])] = places.pop(known)
 
 
-def _keep_common(document: Document, data: dict[str, Any], source: Any) -> None:
+def _take_from_file(document: Document, override: Override) -> None:
+    """Naming a data file makes it the source."""
+    data = document.value.setdefault("data", {})
+    if isinstance(data, dict) and data.get("source", "planted") != "file":
+        _keep_common(document, data)
+        data["source"] = "file"
+        document.keys["data", "source"] = document.values["data", "source"] = override.place
+
+
+def _keep_common(document: Document, data: dict[str, Any]) -> None:
     """A new data source keeps the settings that all sources have."""
     for key in list(data):
         if len(factor_types().get(f"data.{key}", ())) == 1:

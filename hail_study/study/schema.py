@@ -3,8 +3,9 @@
 Field descriptions are the documentation: they reach editors through the exported JSON Schema.
 """
 
+import re
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
@@ -23,7 +24,10 @@ class Add(Section):
     """Add-one-in: `strip` takes the parts away, each of `parts` is put back alone."""
 
     strip: Annotated[Changes, Field(min_length=1, description="Changes of the base that remove every part.")]
-    parts: Annotated[dict[str, Changes], Field(min_length=1, description="Name of a part -> changes that add it.")]
+    parts: Annotated[
+        dict[str, Annotated[Changes, Field(min_length=1)]],
+        Field(min_length=1, description="Name of a part -> changes that add it."),
+    ]
 
 
 class ExplicitArm(Section):
@@ -150,6 +154,15 @@ class RecordSettings(Section):
     reports: Annotated[str, Field(description="Folder the reports are written to.")] = "reports"
 
 
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def _plain_name(name: str) -> str:
+    if not re.match(NAME_PATTERN, name):
+        raise ValueError("must be of letters, digits, `.`, `_` and `-`, the first a letter or digit")
+    return name
+
+
 Seeds = Annotated[
     Annotated[int, Field(ge=1), Tag("count")]
     | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct), Tag("list")],
@@ -165,12 +178,17 @@ Seeds = Annotated[
 class StudyFile(Section):
     """One study: a reference configuration, the arms compared with it, and how they are compared."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    name: Annotated[
+        str,
+        Field(max_length=100, json_schema_extra={"pattern": NAME_PATTERN}),
+        AfterValidator(_plain_name),
+    ]
     description: str = ""
     data: Data = Field(default_factory=PlantedData)
     base: Base = Field(default_factory=Base)
     remove: Annotated[
-        dict[str, Changes], Field(description="Leave-one-component-out: component -> changes that remove it.")
+        dict[str, Annotated[Changes, Field(min_length=1)]],
+        Field(description="Leave-one-component-out: component -> changes that remove it."),
     ] = {}
     add: Add | None = None
     vary: Annotated[

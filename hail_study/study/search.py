@@ -25,7 +25,7 @@ def checked_space(search: Search | None, base: Configuration, problems: Problems
     sound = {
         factor: one
         for factor, one in searched.items()
-        if not any([_wrong_numbers(factor, one, problems), _wrong_levels(factor, one, search, base, problems)])
+        if not (_wrong_numbers(factor, one, problems) or _wrong_levels(factor, one, search, base, problems))
     }
     for factor, dimension in sound.items():
         _check_conditions(factor, dimension, base, problems)

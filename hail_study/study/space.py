@@ -120,3 +120,33 @@ def circle(searched: Space) -> list[str]:
     while ready := [factor for factor in waiting if not waiting[factor].when.keys() & waiting]:
         waiting = {factor: dimension for factor, dimension in waiting.items() if factor not in ready}
     return list(waiting)
+
+
+def size(space: Space) -> int | None:
+    """How many different levels a space has in all, conditions left aside; None where it is continuous."""
+    total = 1
+    for dimension in space.values():
+        levels = _levels(dimension)
+        if levels is None:
+            return None
+        total *= levels
+    return total
+
+
+def _levels(dimension: Range | Choices) -> int | None:
+    if isinstance(dimension, Choices):
+        return len(dimension.choices)
+    step = dimension.step or (1 if dimension.int else None)
+    return int((dimension.high - dimension.low) / step + 1e-9) + 1 if step else None
+
+
+def described(dimension: Range | Choices) -> str:
+    """A dimension in a few words: `0.001 to 0.01 (log)`, `32, 64, 128`."""
+    if isinstance(dimension, Choices):
+        text = ", ".join(str(choice) for choice in dimension.choices)
+    else:
+        kind = [name for name in ("log", "int") if getattr(dimension, name)]
+        kind += [f"step {dimension.step:g}"] if dimension.step else []
+        text = f"{dimension.low:g} to {dimension.high:g}" + (f" ({', '.join(kind)})" if kind else "")
+    conditions = ", ".join(f"{factor}={wanted}" for factor, wanted in dimension.when.items())
+    return f"{text} where {conditions}" if conditions else text
