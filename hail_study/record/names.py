@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from hail_study.record.errors import RecordError
 
-PREFIX: Final = "hail."
 KIND: Final = "hail.kind"
 STUDY: Final = "hail.study"
 ARM: Final = "hail.arm"
@@ -20,10 +19,17 @@ ERROR: Final = "hail.error"
 ATTEMPT: Final = "hail.attempt"
 SUPERSEDED: Final = "hail.superseded"
 HYPERPARAMETERS: Final = "hail.hyperparameters"
+PHASE: Final = "hail.phase"
+SEED: Final = "hail.seed"
+NUMBER: Final = "hail.number"
+FINGERPRINT: Final = "hail.fingerprint"
+CODE: Final = "hail.code"
+REFERENCE: Final = "hail.reference"
+CHANGES: Final = "hail.changes"
+OVERRIDES: Final = "hail.overrides"
 
 NOTE: Final = "mlflow.note.content"
 PARENT: Final = "mlflow.parentRunId"
-RUN_NAME: Final = "mlflow.runName"
 
 EPOCH: Final = "epoch"
 """The newest epoch written; also the prefix of curves, which are thus told from a trial's final metrics."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from hail_study.record import names
+from hail_study.record.claim import Claim
 from hail_study.record.client_reader import ClientReader
 from hail_study.record.connection import Connection
 from hail_study.record.ledger import Ledger
@@ -53,6 +54,7 @@ class Record:
         connection = Connection(self.location)
         self._reader: Reader = SqliteReader(self.location) if self.location.database else ClientReader(connection)
         self._ledger = Ledger(connection, self._reader)
+        self._claim = Claim(self.location)
         self._persistence = Persistence(self.location, patience)
         self._writer = Writer(self._persistence, self._ledger.tick)
 
@@ -66,8 +68,10 @@ class Record:
             tags: Provenance, such as `git.commit`.
 
         Raises:
-            RecordError: As every writing method: earlier work failed, or the store is lost.
+            RecordError: Another process runs this study; or, as from every writing method, earlier work failed or the
+                store is lost.
         """
+        self._claim.take(study.file.name)
         self._writer.put(partial(self._ledger.begin, study, dict(tags)))
 
     def start(self, trial: "TrialSpec") -> None:
@@ -121,7 +125,10 @@ class Record:
         """Close every run of the study that is still open, and wait until everything is written."""
         if status == "interrupted":
             self._persistence.hurry(_LAST_PATIENCE)
-        self._writer.close(partial(self._ledger.end, status, _now()))
+        try:
+            self._writer.close(partial(self._ledger.end, status, _now()))
+        finally:
+            self._claim.release()
 
     # --- reading ------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from hail_study.record import Record
-from hail_study.study.configuration import Configuration
-from hail_study.study.model import Arm, Study, TrialSpec
-from hail_study.study.schema import RecordSettings, StudyFile
+from hail_study.study import Arm, Configuration, RecordSettings, Study, StudyFile, TrialSpec
 
 REFERENCE = "a" * 12
 

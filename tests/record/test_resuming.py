@@ -1,5 +1,6 @@
 """Running the same study again continues it: nothing twice, nothing lost, nothing left running."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hail_study.record import Record, RecordError
 def crash(record: Record) -> None:
     """What SIGKILL leaves behind: everything written so far, and runs that are still open."""
     record.flush()
+    record._claim.release()
 
 
 def run_ids(record: Record) -> dict[str, str]:
@@ -160,6 +162,7 @@ def test_a_trial_whose_status_was_not_written_is_not_finished(
         first.finish(spec.key, "finished", {"test/ndcg@10": 0.5}, folder)
         with pytest.raises(RecordError):
             first.flush()
+    crash(first)
     second = make_record()
     assert second.finished("tiny") == set()
     assert len(second.ranks(second.trials("tiny")["run_id"].item())) == 50, "files come first"
@@ -199,3 +202,15 @@ def test_the_tags_of_a_study_are_those_of_its_last_run(make_record: Any, make_st
         record.end("finished")
     run = MlflowClient(record.location.tracking).get_run(run_ids(record)["tiny"])
     assert run.data.tags["hail.git.commit"] == "new"
+
+
+def test_one_process_at_a_time_runs_a_study(make_record: Any, make_study: Any) -> None:
+    first, second = make_record(), make_record()
+    first.begin(make_study(), {})
+    with pytest.raises(RecordError, match=f"already, by process {os.getpid()}"):
+        second.begin(make_study(), {})
+    second.begin(make_study(name="another"), {})
+    second.end("finished")
+    first.end("finished")
+    second.begin(make_study(), {})
+    second.end("finished")

@@ -1,0 +1,53 @@
+"""One process at a time runs a study: two would continue each other's trials."""
+
+import os
+from contextlib import suppress
+
+from hail_study.record.artifacts import local_folder
+from hail_study.record.errors import RecordError
+from hail_study.record.location import Location
+
+
+class Claim:
+    """A lock on a study, beside its artifacts. It ends with its process, however that ends.
+
+    Where artifacts are not local there is nothing to lock, and it is up to the user.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self._root = local_folder(location.artifacts or "")
+        self._descriptor: int | None = None
+
+    def take(self, study: str) -> None:
+        """Claim a study, or keep it claimed.
+
+        Raises:
+            RecordError: Another process has it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        if self._root is None or self._descriptor is not None:
+            return
+        file = self._root / study / ".running"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 20).decode()
+            os.close(descriptor)
+            raise RecordError(
+                f"study {study} is being run already, by process {holder}; wait for it or stop it"
+            ) from error
+        os.truncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let others have the study."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
