@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hail_study.execution.agenda import Agenda, Outcome
-    from hail_study.execution.execute import execute
+    from hail_study.execution.driver import execute
 
 __all__ = ["Agenda", "Outcome", "execute"]
 
@@ -15,7 +15,7 @@ __all__ = ["Agenda", "Outcome", "execute"]
 def __getattr__(name: str) -> Any:
     """Import Ray and Optuna only when something is really run."""
     if name == "execute":
-        from hail_study.execution.execute import execute
+        from hail_study.execution.driver import execute
 
         return execute
     if name in __all__:

@@ -30,6 +30,10 @@ class Events(Callback):  # type: ignore[misc]
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks to restore itself from them; it never is, and observers hold open stores."""
+        return {"_observers": ()}
+
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         for observer in self._observers:
             observer.started(_spec(trial))

@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from hail_study.data import Prepared
-from hail_study.execution.execute import TRAINING_PACKAGES, datasets
+from hail_study.execution.driver import TRAINING_PACKAGES, datasets
 from hail_study.record import Record
 from hail_study.study import Arm, Plan, Study, code_version, plan
 

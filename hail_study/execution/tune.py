@@ -73,18 +73,18 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     Attributes:
         specs: Tune's trial id -> specification of every trial handed out.
-        stopping: Set to hand out nothing more.
     """
 
     def __init__(self, agenda: Agenda) -> None:
         super().__init__(metric="value", mode="max")
         self._agenda = agenda
         self.specs: dict[str, TrialSpec] = {}
-        self.stopping = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """See `Events.__getstate__`: the record and the study file determine the agenda."""
+        return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.stopping:
-            return Searcher.FINISHED  # type: ignore[no-any-return]
         spec = self._agenda.next()
         if spec is not None:
             self.specs[trial_id] = spec
@@ -97,7 +97,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             self._agenda.tell(spec, outcome_of(result, error))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the record and the study file determine the agenda."""
+        """Nothing to save, see `__getstate__`."""
 
     def restore(self, checkpoint_path: str) -> None:
         """See `save`."""

@@ -134,7 +134,8 @@ def _tune(
 
 def _record_baselines(record: Record, study: Study, data: Mapping[str, Prepared]) -> None:
     """Rank by popularity and in-history frequency, once for each data set of the study."""
-        from hail_study.training.result import ranks_parquet
+    from hail_study.training.baselines import BASELINES, baseline
+    from hail_study.training.result import ranks_parquet
 
     known = record.finished(study.file.name)
     code = code_version(TRAINING_PACKAGES)
