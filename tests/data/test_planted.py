@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hail_study.data import Prepared, frequency, popularity, prepare, split
-from hail_study.data.oracle import planted_oracle
+from hail_study.data import Prepared, frequency, planted_oracle, popularity, prepare, split
 from hail_study.data.planted import planted
 from hail_study.data.process import Process
 from hail_study.study import PlantedData
@@ -42,7 +41,7 @@ def concepts(config: PlantedData, prepared: Prepared) -> np.ndarray:
     return numbers[prepared.items - 1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SETTINGS)
 def test_what_a_cue_decided_is_the_answer_to_the_item_at_its_lag(config: PlantedData) -> None:
     prepared, world = prepare(config), Process.of(config)
@@ -56,7 +55,7 @@ def test_what_a_cue_decided_is_the_answer_to_the_item_at_its_lag(config: Planted
     assert prepared.lags.max() <= config.lag
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SETTINGS)
 def test_every_user_can_be_evaluated_and_times_are_strictly_ordered(config: PlantedData) -> None:
     prepared = prepare(config)
@@ -67,7 +66,7 @@ def test_every_user_can_be_evaluated_and_times_are_strictly_ordered(config: Plan
     assert (steps > 0).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SETTINGS)
 def test_the_oracle_ranks_within_the_catalogue(config: PlantedData) -> None:
     prepared = prepare(config)

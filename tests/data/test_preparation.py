@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,7 @@ def test_what_was_dropped_and_what_is_tied_is_recorded(tmp_path: Path) -> None:
     assert (description["order"], description["ties"]) == ("time", "file-order")
     assert description["tied_interactions"] == pytest.approx(2 / 5)
     assert description["tied_last_items"] == 1.0
+    assert json.loads(json.dumps(description)) == description
     assert description["columns"] == {"user": "user", "item": "item", "time": "timestamp"}
 
 
