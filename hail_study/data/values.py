@@ -12,8 +12,8 @@ from hail_study.data.interactions import Integers, Names, name_order
 
 Times = Integers | npt.NDArray[np.float64]
 
-_TIMES: Final = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"))
-"""What a time stamp may be, in the order of trying."""
+_NUMBERS: Final = (pa.int64(), pa.float64())
+_DATES: Final = (pa.timestamp("us"), pa.timestamp("us", tz="UTC"))
 
 
 class Unreadable(ValueError):
@@ -64,15 +64,18 @@ def stamped(column: pa.ChunkedArray) -> Times:
         Unreadable: A time stamp is missing or is neither.
     """
     _refuse(column.is_null(), "the time stamp is missing")
-    for kind in _TIMES:
+    kinds = _DATES if pa.types.is_temporal(column.type) else _NUMBERS + _DATES
+    for kind in kinds:
         converted = _converted(column, kind)
         if converted is not None:
             return converted
-    kind = next((kind for kind in _TIMES if _converted(column[:1], kind) is not None), pa.float64())
-    if pa.types.is_integer(kind):
-        kind = pa.float64()
-    row = bisect_left(range(len(column)), True, key=lambda last: _converted(column[: last + 1], kind) is None)
+    row = max(_first_other(column, kind) for kind in kinds)  # of the kind that most of the column is
     raise Unreadable(f"`{column[row].as_py()}` is no time stamp", row)
+
+
+def _first_other(column: pa.ChunkedArray, kind: pa.DataType) -> int:
+    """The first row that is no such time stamp."""
+    return bisect_left(range(len(column)), True, key=lambda last: _converted(column[: last + 1], kind) is None)
 
 
 def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> Times | None:

@@ -105,6 +105,15 @@ def test_dates_become_microseconds(tmp_path: Path, date: str) -> None:
     assert content(load(path))[2] == [1_577_923_200_000_000]
 
 
+@pytest.mark.parametrize("unit", ["s", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_parquet_dates_become_microseconds_whatever_their_unit(tmp_path: Path, unit: str, zone: str | None) -> None:
+    path = tmp_path / "data.parquet"
+    dates = pd.to_datetime(["2020-01-02"]).as_unit(unit).tz_localize(zone)
+    pd.DataFrame({"user": ["a"], "item": ["x"], "date": dates}).to_parquet(path)
+    assert content(load(path))[2] == [1_577_923_200_000_000]
+
+
 def test_parquet_columns_of_any_sensible_type(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     frame = pd.DataFrame(
