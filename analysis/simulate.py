@@ -55,7 +55,7 @@ def study(random: np.random.Generator, noise: Noise, seeds: int, effects: Array)
 
 
 def coverage(studies: int) -> pd.DataFrame:
-    """Share of 95 % intervals of a mean that hold the truth. The skewed noise is one-sample: differences are symmetric."""
+    """Share of 95 % intervals of a mean over seeds that hold the truth."""
     rows = []
     for name, noise in NOISES.items():
         for n in SEEDS:

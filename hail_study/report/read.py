@@ -93,10 +93,14 @@ class Results:
 
     def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
         """Seeds x users, each user's contribution to a test metric."""
-        runs = self.finished(arm)["run_id"]
-        ranks = {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in runs.items()}
+        ranks = self.test_ranks(arm)
         rows = {seed: pd.Series(gains(metric, column.to_numpy()), column.index) for seed, column in ranks.items()}
         return pd.DataFrame(rows).T
+
+    def test_ranks(self, arm: "Arm") -> dict[int, pd.Series]:
+        """Rank of each user's test target, indexed by user, for each finished seed."""
+        runs = dict(zip(self.finished(arm).index.astype(int).tolist(), self.finished(arm)["run_id"], strict=True))
+        return {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in runs.items()}
 
     def paired_user_gains(self, arm: "Arm", metric: str) -> npt.NDArray[np.float64]:
         """[S, U], arm minus the one it is compared with, for seeds and users that both have."""

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from hail_study.report.figures.forest import forest
-from hail_study.report.figures.style import save
+from hail_study.report.figures import FIGURES, forest, save
 from hail_study.report.read import Results
 from hail_study.report.table import Table, build_table
 from hail_study.report.writers import WRITERS
@@ -28,4 +27,8 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
     for suffix, write in WRITERS.items():
         paths.append(folder / f"table.{suffix}")
         paths[-1].write_text(write(table), encoding="utf-8")
-    return paths + save(forest(table), folder / "forest")
+    figures = {"forest": forest(table)} | {name: draw(results) for name, (_, draw) in FIGURES.items()}
+    for name, figure in figures.items():
+        if figure is not None:
+            paths += save(figure, folder / name)
+    return paths

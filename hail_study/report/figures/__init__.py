@@ -1,1 +1,41 @@
-"""Figures, one module each: a function from results or a table to a matplotlib figure."""
+"""Figures, one module each: a function from a study's results to a matplotlib figure, or None with nothing to show."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from hail_study.report.figures.cost import cost
+from hail_study.report.figures.curves import curves
+from hail_study.report.figures.forest import forest
+from hail_study.report.figures.interaction import interaction
+from hail_study.report.figures.profile import profile
+from hail_study.report.figures.search import importance, parallel
+from hail_study.report.figures.slices import slices
+from hail_study.report.figures.style import save
+from hail_study.report.read import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
+    "slices": ("The primary metric over the levels of each varied factor", slices),
+    "interaction": ("The primary metric in every cell of the crossed factors", interaction),
+    "curves": ("Learning curves; the reference is dashed", curves),
+    "profile": ("Difference in HR@k from the reference at every k", profile),
+    "cost": ("Test metric against training time; the line joins arms that no other beats in both", cost),
+    "parallel": ("Every search trial; the lighter, the better", parallel),
+    "importance": ("Importance of the hyperparameters within each arm's search", importance),
+}
+"""Name of the file -> what it shows, and the function that draws it; the forest plot is drawn from the table."""
+
+__all__ = [
+    "FIGURES",
+    "cost",
+    "curves",
+    "forest",
+    "importance",
+    "interaction",
+    "parallel",
+    "profile",
+    "save",
+    "slices",
+]

@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hail_study.report.statistics import mean_interval
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FORMATS: Final = ("svg", "pdf", "png")
@@ -31,7 +38,7 @@ _RC: Final[dict[Any, Any]] = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.4,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 200,
+    "savefig.dpi": 180,
     "svg.fonttype": "none",
     "svg.hashsalt": "hail-study",
     "pdf.fonttype": 42,
@@ -48,10 +55,20 @@ def style() -> Iterator[None]:
         yield
 
 
+def band(axes: "Axes", x: npt.NDArray[np.float64], values: pd.DataFrame, colour: str, dashed: bool = False) -> None:
+    """Draw the mean over the columns (seeds) and its 95 % t interval."""
+    intervals = [mean_interval(row) for row in values.to_numpy(dtype=np.float64)]
+    axes.plot(x, [one.estimate for one in intervals], color=colour, lw=1.2, ls="--" if dashed else "-")
+    low, high = [one.low for one in intervals], [one.high for one in intervals]
+    axes.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+
+
 def save(figure: "Figure", path: Path) -> list[Path]:
     """Write a figure as SVG, PDF and PNG beside each other; equal figures give equal bytes."""
     paths = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
     with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for one in paths:
             figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white")
     return paths

@@ -1,0 +1,61 @@
+"""Learning curves: each arm against the reference, with a band over seeds."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hail_study.report.figures.panels import grid, share_labels, title
+from hail_study.report.figures.style import BLUE, GREY, band, style
+from hail_study.report.read import Results
+from hail_study.report.wording import metric_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hail_study.study import Arm
+
+
+def curves(results: Results, metric: str | None = None) -> "Figure | None":
+    """Draw a metric over the epochs, one panel per arm, the reference in grey in each.
+
+    Validation metrics are shown as the best value so far, which a seed that stopped early keeps: a mean over the seeds
+    still training would be one over survivors. Other metrics are shown as recorded, as long as every seed trains.
+
+    Args:
+        results: Of the study.
+        metric: As in the record's history; default the primary metric on validation data.
+
+    Returns:
+        The figure, or None where the record has no such curve.
+    """
+    metric = metric or f"validation/{results.study.file.metrics.primary}"
+    found = {arm.key: by_epoch(results, arm, metric) for arm in results.study.arms}
+    arms = [arm for arm in results.study.arms if len(found[arm.key])]
+    if not arms:
+        return None
+    with style():
+        figure, panels = grid(len(arms))
+        for arm, axes in zip(arms, panels, strict=True):
+            title(axes, arm.name)
+            if not arm.reference:
+                band(axes, *_summary(found[results.study.reference.key]), colour=GREY, dashed=True)
+            band(axes, *_summary(found[arm.key]), colour=BLUE)
+        label = metric.partition("/")[2]
+        best = " on validation data, best so far" if metric.startswith("validation/") else ""
+        share_labels(figure, "Epoch", f"{metric_name(label)}{best}")
+    return figure
+
+
+def by_epoch(results: Results, arm: "Arm", metric: str) -> pd.DataFrame:
+    """Epochs x seeds of an arm's finished confirm trials."""
+    history = results.history
+    seeds = results.finished(arm)["run_id"].reset_index().set_index("run_id")["seed"]
+    ours = history[(history["metric"] == metric) & history["run_id"].isin(seeds.index)]
+    frame = ours.assign(seed=ours["run_id"].map(seeds)).pivot_table(index="epoch", columns="seed", values="value")
+    return frame.cummax().ffill() if metric.startswith("validation/") else frame.dropna()
+
+
+def _summary(frame: pd.DataFrame) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
+    return frame.index.to_numpy(dtype=np.float64), frame

@@ -1,0 +1,55 @@
+"""Rank profiles: where in the ranking an arm gains or loses users."""
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from hail_study.report.figures.panels import grid, share_labels, title
+from hail_study.report.figures.style import BLUE, INK, band, style
+from hail_study.report.read import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hail_study.study import Arm
+
+CUTOFFS: Final = np.unique(np.round(np.geomspace(1, 100, 25)).astype(int))
+
+
+def profile(results: Results) -> "Figure | None":
+    """Draw the difference in HR@k from the reference at every cut-off k, one panel per arm, with a band over seeds.
+
+    Returns:
+        The figure, or None where no arm can be compared.
+    """
+    found = {arm.key: _differences(results, arm) for arm in results.study.arms}
+    arms = [arm for arm in results.study.arms if not found[arm.key].empty]
+    if not arms:
+        return None
+    with style():
+        figure, panels = grid(len(arms))
+        for arm, axes in zip(arms, panels, strict=True):
+            axes.axhline(0, color=INK, lw=0.6)
+            band(axes, CUTOFFS.astype(float), found[arm.key], colour=BLUE)
+            axes.set_xscale("log")
+            axes.set_xticks([1, 10, 100], ["1", "10", "100"])
+            axes.minorticks_off()
+            title(axes, arm.name)
+        share_labels(figure, "k", f"Difference in HR@k from {results.study.reference.name}")
+    return figure
+
+
+def _differences(results: Results, arm: "Arm") -> pd.DataFrame:
+    """Cut-offs x seeds that both arms finished."""
+    other = results.compared_with(arm)
+    if other is None:
+        return pd.DataFrame()
+    return (hits(results, arm) - hits(results, other)).dropna(axis=1)
+
+
+def hits(results: Results, arm: "Arm") -> pd.DataFrame:
+    """HR@k of an arm's finished confirm trials, cut-offs x seeds."""
+    ranks = results.test_ranks(arm)
+    shares = {seed: np.searchsorted(np.sort(one), CUTOFFS, side="right") / len(one) for seed, one in ranks.items()}
+    return pd.DataFrame(shares, index=CUTOFFS)

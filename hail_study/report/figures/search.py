@@ -1,0 +1,165 @@
+"""What the search saw: every configuration tried, and which hyperparameters mattered."""
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from hail_study.report.figures.style import BLUE, GREY, RULE, style
+from hail_study.report.read import Results
+from hail_study.report.wording import metric_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FEWEST: Final = 8
+"""Search trials of an arm below which an importance would be noise."""
+
+
+def searched(results: Results) -> pd.DataFrame:
+    """One row per finished search trial: arm, number, value (validation) and one column per hyperparameter."""
+    column = f"validation/{results.study.file.metrics.primary}"
+    rows = []
+    for arm in results.study.arms:
+        trials = results.of(arm, "search")
+        for trial in trials[trials["status"] == "finished"].to_dict("records"):
+            known = {"arm": arm.name, "number": trial["number"], "value": trial.get(column, np.nan)}
+            rows.append(known | trial["hyperparameters"])
+    return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
+
+
+def parallel(results: Results) -> "Figure | None":
+    """Parallel coordinates: one line per search trial of any arm; the lighter, the better.
+
+    Returns:
+        The figure, or None without search trials.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    frame = searched(results)
+    if frame.empty:
+        return None
+    dimensions = [*_dimensions(frame), "value"]
+    places = pd.DataFrame({name: _places(frame[name], _log(results, name)) for name in dimensions})
+    with style():
+        figure = Figure(figsize=(min(7.0, 1.6 * len(dimensions) + 1), 2.8))
+        axes = figure.add_subplot()
+        shade = colormaps["cividis"]
+        for row in np.argsort(frame["value"], kind="stable"):
+            colour = shade(places["value"].iloc[row])
+            axes.plot(range(len(dimensions)), places.iloc[row], color=colour, lw=0.9, alpha=0.8)
+        for place, name in enumerate(dimensions):
+            _axis(axes, place, frame[name])
+        primary = metric_name(results.study.file.metrics.primary)
+        names = [f"{primary}\n(validation)" if name == "value" else name.replace(".", ".\n") for name in dimensions]
+        axes.set_xticks(range(len(dimensions)), names)
+        axes.set_yticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlim(-0.15, len(dimensions) - 0.5)
+    return figure
+
+
+def _dimensions(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame if name not in ("arm", "number", "value")]
+
+
+def _log(results: Results, name: str) -> bool:
+    return any(getattr(arm.space.get(name), "log", False) for arm in results.study.arms)
+
+
+def _places(values: pd.Series, log: bool) -> pd.Series:
+    """Between 0 and 1; categories in the order of their text, what an arm did not search as a gap."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        known = sorted(set(values.dropna().map(str)))
+        steps = max(1, len(known) - 1)
+        return pd.Series([known.index(str(one)) / steps if one == one else math.nan for one in values], values.index)
+    scaled: pd.Series = values.map(math.log) if log else values
+    low, high = float(scaled.min()), float(scaled.max())
+    return (scaled - low) / ((high - low) or 1)
+
+
+def _axis(axes: "Axes", place: int, values: pd.Series) -> None:
+    axes.plot([place, place], [0, 1], color=RULE, lw=0.8, zorder=0)
+    known = values.dropna()
+    numeric = pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
+    texts = [f"{known.min():.3g}", f"{known.max():.3g}"] if numeric else sorted(set(map(str, known)))
+    for step, text in enumerate(texts):
+        height = step / max(1, len(texts) - 1)
+        below, above = numeric and step == 0, numeric and step == 1
+        axes.annotate(
+            text,
+            (place, height),
+            xytext=(0, -7 if below else 7) if below or above else (5, 0),
+            textcoords="offset points",
+            ha="center" if numeric else "left",
+            va="center",
+            fontsize=6.5,
+        )
+
+
+def importances(results: Results) -> pd.DataFrame:
+    """Columns arm, hyperparameter, importance: PED-ANOVA (Watanabe et al., IJCAI 2023) within each arm.
+
+    Arms with fewer than eight search trials are left out: their importances would be noise.
+    """
+    rows = []
+    for arm in results.study.arms:
+        frame = searched(results)
+        ours = frame[frame["arm"] == arm.name] if len(frame) else frame
+        if len(ours) >= _FEWEST and len(arm.space) > 1:
+            rows += [(arm.name, name, value) for name, value in _ped_anova(arm.space, ours).items()]
+    return pd.DataFrame(rows, columns=["arm", "hyperparameter", "importance"])
+
+
+def _ped_anova(space: Any, trials: pd.DataFrame) -> dict[str, float]:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    distributions = {name: _distribution(dimension) for name, dimension in space.items() if name in trials}
+    study = optuna.create_study(direction="maximize")
+    for trial in trials.to_dict("records"):
+        known = {name: trial[name] for name in distributions if trial[name] == trial[name]}
+        params = {str(name): distributions[str(name)] for name in known}
+        study.add_trial(optuna.create_trial(params=known, distributions=params, value=trial["value"]))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def _distribution(dimension: Any) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if hasattr(dimension, "choices"):
+        return CategoricalDistribution(dimension.choices)
+    if dimension.int:
+        return IntDistribution(int(dimension.low), int(dimension.high), dimension.log, int(dimension.step or 1))
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def importance(results: Results) -> "Figure | None":
+    """Draw the hyperparameters' importance: the mean over arms, and each arm as a dot.
+
+    Returns:
+        The figure, or None where no arm was searched in several dimensions with enough trials.
+    """
+    from matplotlib.figure import Figure
+
+    frame = importances(results)
+    if frame.empty:
+        return None
+    means = frame.groupby("hyperparameter")["importance"].mean().sort_values()
+    with style():
+        figure = Figure(figsize=(4.2, 0.8 + 0.3 * len(means)))
+        axes = figure.add_subplot()
+        axes.barh(range(len(means)), means, height=0.55, color=BLUE)
+        for place, name in enumerate(means.index):
+            dots = frame.loc[frame["hyperparameter"] == name, "importance"]
+            axes.plot(dots, [place] * len(dots), ".", color=GREY, mec="white", mew=0.4, ms=5)
+        axes.set_yticks(range(len(means)), list(means.index))
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("Importance (PED-ANOVA): mean, and each arm")
+        axes.set_xlim(left=0)
+    return figure

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from hail_study.report import results
+from hail_study.report.figures import FIGURES, cost, curves, importance, interaction, parallel, profile, save, slices
+from hail_study.report.figures.cost import pareto
+from hail_study.report.figures.curves import by_epoch
+from hail_study.report.figures.labels import spread
+from hail_study.report.figures.search import importances, searched
+
+FULL = """\
+name: full
+vary:
+  peers.count: [1, 3]
+  peers.share: [[head], [embedding]]
+cross:
+  encoder.dim: [32, 64]
+  encoder.blocks: [1, 2, 3]
+search:
+  trials: 12
+  space:
+    training.learning_rate: {low: 0.001, high: 0.01, log: true}
+    encoder.dropout: {low: 0.0, high: 0.5}
+    training.batch: [64, 128]
+seeds: 3
+"""
+
+
+@pytest.fixture
+def full(make_study, fill):
+    """Results of a study in which every figure has something to show."""
+    study = make_study(text=FULL)
+    record = fill(study, lambda arm: 0.5 + 0.02 * arm.configuration.encoder.blocks)
+    random = np.random.default_rng(0)
+    for row in list(record.rows):
+        for epoch in range(1, 5 + row["seed"]):
+            record.curves.append((row["run_id"], epoch, "validation/ndcg@10", 0.1 * epoch * (epoch < 5)))
+    for arm in study.arms:
+        for number in range(12):
+            rate, dropout = 10 ** random.uniform(-3, -2), random.uniform(0, 0.5)
+            chosen = {
+                "training.learning_rate": rate,
+                "encoder.dropout": dropout,
+                "training.batch": 64 * (1 + number % 2),
+            }
+            value = {"validation/ndcg@10": -abs(np.log10(rate) + 2.5)}
+            record.add(arm, 1000, phase="search", number=number, hyperparameters=chosen, **value)
+    return results(record, study)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str, tmp_path) -> None:
+    figure = FIGURES[name][1](full)
+    assert figure is not None
+    paths = save(figure, tmp_path / name)
+    assert [path.suffix for path in paths] == [".svg", ".pdf", ".png"]
+    assert all(path.stat().st_size > 1000 for path in paths)
+
+
+@pytest.mark.parametrize("draw", [curves, interaction, parallel, importance])
+def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) -> None:
+    assert draw(results(record, study)) is None
+
+
+def test_text_in_svg_stays_text(full, tmp_path) -> None:
+    svg, *_ = save(slices(full), tmp_path / "slices")
+    assert ">peers.count</text>" in svg.read_text()
+
+
+def test_a_seed_that_stopped_early_keeps_its_best_value(full) -> None:
+    frame = by_epoch(full, full.study.reference, "validation/ndcg@10")
+    assert frame.shape == (6, 3)
+    assert frame.loc[6].tolist() == pytest.approx([0.4, 0.4, 0.4])
+
+
+def test_slices_show_the_references_level_among_the_others(full) -> None:
+    numeric, named = slices(full).axes
+    assert [tick.get_text() for tick in numeric.get_xticklabels()] == ["1", "2", "3"]
+    assert [tick.get_text() for tick in named.get_xticklabels()] == ["head", "embedding", "embedding, head"]
+
+
+def test_heat_map_shows_the_mean_of_each_cell(full) -> None:
+    axes, *_ = interaction(full).axes
+    assert len(axes.texts) == 6
+    scores = full.scores(full.study.arm("encoder.dim=32,encoder.blocks=3"), "ndcg@10")
+    assert axes.texts[2].get_text() == f"{scores.mean():.4f}"
+
+
+def test_profiles_leave_the_reference_out(full) -> None:
+    titles = [axes.get_title() for axes in profile(full).axes]
+    assert "reference" not in titles
+    assert len(titles) == len(full.study.arms) - 1
+
+
+def test_cost_names_every_arm(full) -> None:
+    names = {text.get_text() for text in cost(full).axes[0].texts}
+    assert names == {arm.name for arm in full.study.arms}
+
+
+def test_the_front_holds_arms_that_no_other_beats_in_both() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"seconds": [1.0, 2.0, 3.0, 1.0], "mean": [0.1, 0.3, 0.2, 0.1]})
+    assert pareto(frame) == [True, True, False, True]
+
+
+def test_labels_keep_their_distance_and_move_little() -> None:
+    assert spread([0.0, 0.5, 1.0], 0.1) == [0.0, 0.5, 1.0]
+    assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
+
+
+def test_search_trials_are_read_with_their_hyperparameters(full) -> None:
+    frame = searched(full)
+    assert len(frame) == 12 * len(full.study.arms)
+    assert {"training.learning_rate", "encoder.dropout", "training.batch", "value"} <= set(frame)
+
+
+def test_importance_finds_the_hyperparameter_that_decides(full) -> None:
+    means = importances(full).groupby("hyperparameter")["importance"].mean()
+    assert means.idxmax() == "training.learning_rate"
