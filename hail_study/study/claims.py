@@ -116,6 +116,8 @@ def _change(claim: Claim, verb: str, component: str, effect: str, arms: Mapping[
         components = [known.removeprefix(prefix) for known in arms if known.startswith(prefix)]
         section = "remove" if verb == "removing" else "add"
         raise ClaimError(f"`{section}` has no `{component}`" + did_you_mean(component, components))
+    if arms[name] == arms[before]:
+        raise ClaimError(f"{verb} `{component}` changes nothing: `{name}` is the arm `{arms[name]}`")
     higher, lower = (arms[before], arms[name]) if effect == "lowers" else (arms[name], arms[before])
     return replace(claim, left=higher, right=lower)
 
@@ -123,9 +125,7 @@ def _change(claim: Claim, verb: str, component: str, effect: str, arms: Mapping[
 def _comparison(claim: Claim, sentence: str, arms: Mapping[str, str]) -> Claim:
     readings = list(_readings(sentence))
     if not readings:
-        raise ClaimError(
-            "not a claim: write `a > b on ndcg@10`, `removing x lowers hr@10` or `interaction(factor, factor)`"
-        )
+        raise ClaimError("not a claim: write `a > b on ndcg@10`, `removing x lowers hr@10` or `interaction(f, g)`")
     left, operator, right = next((one for one in readings if one[0] in arms and one[2] in arms), readings[0])
     for name in (left, right):
         if name not in arms:

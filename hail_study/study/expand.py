@@ -1,5 +1,6 @@
 """Arms spelled out: every declared configuration built, checked, and equal ones collapsed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -14,7 +15,7 @@ from hail_study.study.keys import arm_key
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
-from hail_study.study.sections import Changes
+from hail_study.study.sections import Changes, Value
 from hail_study.study.space import Space, level_paths, probes, space_of
 
 
@@ -65,7 +66,7 @@ class Expansion:
             if candidate := self._candidate(declaration):
                 gathered.setdefault(candidate.key, []).append(candidate)
         self._check_names(gathered)
-        if self._file.search and gathered and not any(group[0].space for group in gathered.values()):
+        if self._file.search and not self._problems and not any(group[0].space for group in gathered.values()):
             self._problems.add(("search", "space"), "empty: no arm leaves any of its dimensions open", at_key=True)
         return tuple(self._arm(group) for group in gathered.values())
 
@@ -90,6 +91,10 @@ class Expansion:
     @cached_property
     def _reference(self) -> Configuration:
         return canonical(self._base, free=space_of(self._base, self._searched, ()))
+
+    @cached_property
+    def _reference_levels(self) -> Mapping[str, Value]:
+        return flatten(self._reference)
 
     def _pinned(self, configuration: Configuration, changes: Changes) -> list[str]:
         """Dimensions that the arm fixes at the reference's level: not the reference, which searches them."""
@@ -144,7 +149,7 @@ class Expansion:
 
     def _effect(self, candidate: Candidate) -> Changes:
         """What an arm changes: of its declared changes those that matter, else all that came of them."""
-        present, before = flatten(candidate.configuration), flatten(self._reference)
+        present, before = flatten(candidate.configuration), self._reference_levels
         differs = {factor: value for factor, value in present.items() if value != before.get(factor, ABSENT)}
         declared = {
             factor: present[factor]

@@ -33,13 +33,22 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Value]]:
 def differing(model: BaseModel, path: str = "") -> dict[str, Value]:
     """The levels that differ from their defaults, and those that have no default."""
     found: dict[str, Value] = {}
-    for name, field in type(model).model_fields.items():
+    for name, usual in _defaults(type(model)).items():
         value, at = getattr(model, name), f"{path}.{name}" if path else name
         if isinstance(value, BaseModel):
             found |= differing(value, at)
-        elif field.is_required() or value != field.get_default(call_default_factory=True):
+        elif value != usual:
             found[at] = json.loads(json.dumps(value, default=str))
     return found
+
+
+@cache
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's fields and their defaults, `ABSENT` where there is none."""
+    fields = model.model_fields.items()
+    return {
+        name: ABSENT if field.is_required() else field.get_default(call_default_factory=True) for name, field in fields
+    }
 
 
 def level(model: BaseModel, factor: str) -> Any:
@@ -54,7 +63,7 @@ def default(model: BaseModel, factor: str) -> Any:
     """A factor's default, given the configuration around it."""
     section, _, name = factor.rpartition(".")
     owner = level(model, section) if section else model
-    return type(owner).model_fields[name].get_default(call_default_factory=True)
+    return _defaults(owner.__class__)[name]
 
 
 def replaced(model: M, factor: str, value: Any) -> M:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hail_study.study.configuration import Configuration
-from hail_study.study.factors import differing
+from hail_study.study.factors import differing, level
 from hail_study.study.sections import Value
 
 MEANING: Final = 1
@@ -38,15 +38,14 @@ def arm_key(configuration: Configuration, reference: Configuration, pinned: Iter
             that moving a study's data leaves the arms what they are.
         pinned: Factors that the study searches and that the arm itself sets to the reference's level.
     """
-    levels, shared = differing(configuration), differing(reference)
-    for factor in LOCATION:
-        if factor in levels and levels[factor] == shared.get(factor):
-            del levels[factor]
+    levels = differing(configuration)
+    if "data.path" in levels and all(level(configuration, one) == level(reference, one) for one in LOCATION):
+        levels = {factor: value for factor, value in levels.items() if factor not in LOCATION}
     parts: dict[str, Any] = {"meaning": MEANING, "configuration": levels}
     return digest(parts | ({"pinned": sorted(pinned)} if pinned else {}), 12)
 
 
-def trial_key(configuration: Configuration, phase: str, seed: int, fingerprint: str, code: str, baseline: str) -> str:
+def trial_key(configuration: Configuration, phase: str, seed: int, fingerprint: str, code: str, arm: str) -> str:
     """The key of a trial, 16 hexadecimal digits.
 
     Args:
@@ -55,13 +54,14 @@ def trial_key(configuration: Configuration, phase: str, seed: int, fingerprint: 
         seed: Of the trial.
         fingerprint: Of the prepared data.
         code: Version of the training code.
-        baseline: Name of a baseline, else empty.
+        arm: Key of the arm, or a baseline's name. Two arms that happen to choose equal hyperparameters keep runs of
+            their own, so that each arm's results stand complete under it.
     """
     levels: dict[str, Value] = {
         factor: value for factor, value in differing(configuration).items() if factor not in LOCATION
     }
     parts = {"meaning": MEANING, "configuration": levels, "phase": phase, "seed": seed}
-    return digest(parts | {"fingerprint": fingerprint, "code": code, "baseline": baseline}, 16)
+    return digest(parts | {"fingerprint": fingerprint, "code": code, "arm": arm}, 16)
 
 
 def code_version(packages: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from hail_study.study.claims import Claim, ClaimError, parse_claim
 from hail_study.study.errors import Place, Problem, StudyError, did_you_mean
 from hail_study.study.expand import Expansion, reference_of
 from hail_study.study.messages import Finding
-from hail_study.study.model import Arm, Study, by_name
+from hail_study.study.model import Arm, Study, by_name, crossed
 from hail_study.study.positions import Document, dotted, parse
 from hail_study.study.problems import Problems
 from hail_study.study.salvage import sound_part, validated
@@ -85,7 +85,10 @@ def _claims(file: StudyFile, arms: tuple[Arm, ...], problems: Problems) -> tuple
     claims: list[Claim] = []
     for index, text in enumerate(file.claims):
         try:
-            claims.append(parse_claim(text, file.metrics.primary, names))
+            claim = parse_claim(text, file.metrics.primary, names)
+            if claim.kind == "interaction" and not problems and not crossed(arms, *claim.factors):
+                raise ClaimError(f"no arms cross {' and '.join(claim.factors)}: declare them in `cross`")
+            claims.append(claim)
         except ClaimError as error:
             problems.add(("claims", index), str(error))
     return tuple(claims)

@@ -1,14 +1,16 @@
 """A study, its arms and its trials."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 from hail_study.study.claims import Claim
 from hail_study.study.configuration import Configuration
 from hail_study.study.errors import did_you_mean
+from hail_study.study.factors import level
 from hail_study.study.keys import trial_key
 from hail_study.study.schema import StudyFile
 from hail_study.study.sections import Value
@@ -68,9 +70,8 @@ class TrialSpec:
 
     @cached_property
     def key(self) -> str:
-        """16 hexadecimal digits; trials with equal keys are the same training, whatever arm asks for it."""
-        baseline = self.arm if self.phase == "baseline" else ""
-        return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, baseline)
+        """16 hexadecimal digits; trials with equal keys are the same training for the same arm."""
+        return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, self.arm)
 
     @property
     def label(self) -> str:
@@ -121,11 +122,29 @@ class Study:
 
 
 def by_name(arms: tuple[Arm, ...]) -> dict[str, Arm]:
-    """Everything that names an arm: its names, its key, and words (`med`) that are the level of one arm only."""
+    """Everything that names an arm: its names, its key, and words (`med`) that are a level of one arm only."""
     names = {name: arm for arm in arms for name in (*arm.names, arm.key)}
-    words: dict[str, list[Arm]] = {}
+    words: dict[str, dict[str, Arm]] = {}
+    for arm, word in _words(arms):
+        words.setdefault(word, {})[arm.key] = arm
+    return {word: arm for word, found in words.items() if len(found) == 1 for arm in found.values()} | names
+
+
+def _words(arms: tuple[Arm, ...]) -> Iterator[tuple[Arm, str]]:
+    """Levels in words: of the only factor that an arm changes, and of the same factor in the reference."""
     for arm in arms:
-        for word in {name.partition("=")[2] for name in arm.names if name.count("=") == 1}:
-            words.setdefault(word, []).append(arm)
-    alone = {word: found[0] for word, found in words.items() if len(found) == 1 and word.replace("-", "").isalpha()}
-    return alone | names
+        if len(arm.changes) == 1:
+            for factor, word in arm.changes.items():
+                usual = level(arms[0].configuration, factor)
+                if isinstance(word, str) and isinstance(usual, str):
+                    yield arm, word
+                    yield arms[0], usual
+
+
+def crossed(arms: tuple[Arm, ...], first: str, second: str) -> bool:
+    """Whether the arms combine two levels of one factor with two of the other, as an interaction needs."""
+    beside: dict[str, set[str]] = {}
+    for arm in arms:
+        one, other = (str(level(arm.configuration, factor)) for factor in (first, second))
+        beside.setdefault(one, set()).add(other)
+    return any(len(one & other) > 1 for one, other in combinations(beside.values(), 2))

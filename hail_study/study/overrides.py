@@ -10,7 +10,7 @@ vary.peers.count=[1,2]      a factor in a section of the study
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hail_study.study.configuration import Base
@@ -80,7 +80,7 @@ def _apply(document: Document, override: Override) -> None:
         _take_from_file(document, override)
     owner: Any = document.value
     for depth, part in enumerate(path[:-1]):
-        owner = _descended(owner, part, path[: depth + 1], override)
+        owner = _descended(document, owner, part, path[: depth + 1], override)
     if not isinstance(owner, dict | list):
         raise _problem(override, f"{dotted(path[:-1])} has no settings")
     last = path[-1]
@@ -91,25 +91,26 @@ def _apply(document: Document, override: Override) -> None:
     if override.prefix == "+" and present:
         raise _problem(override, f"already given ({document.place(path, key=True).text}); write ++{override.path}=")
     if isinstance(owner, list) and not present:
-        raise _problem(override, f"{dotted(path[:-1])} has {len(owner)} entries")
+        raise _problem(override, f"{dotted(path[:-1])} has {len(owner)} entries, 0 to {len(owner) - 1}")
     if path == ("data", "source") and isinstance(owner, dict) and owner.get("source", "planted") != override.value:
         _keep_common(document, owner)
     document.forget(path)
     owner[last] = override.value
-    document.keys[path] = document.values[path] = Place(
-        override.place.line, override.place.column, override.place.text, dotted(path)
-    )
+    document.keys[path] = document.values[path] = _placed(override, path)
 
 
-def _descended(owner: Any, part: str | int, path: Path, override: Override) -> Any:
+def _descended(document: Document, owner: Any, part: str | int, path: Path, override: Override) -> Any:
     if isinstance(owner, list) and isinstance(part, int) and part < len(owner):
         return owner[part]
+    if isinstance(owner, list):
+        raise _problem(override, f"{dotted(path[:-1])} has {len(owner)} entries, 0 to {len(owner) - 1}")
     if not isinstance(owner, dict):
-        raise _problem(override, f"{dotted(path[:-1])} has no settings" if path[:-1] else "no such setting")
+        raise _problem(override, f"{dotted(path[:-1])} has no settings")
     if owner.get(str(part)) is None:
         if override.prefix == "~":
             raise _problem(override, "nothing to remove: the file does not give it")
         owner[str(part)] = {}
+        document.keys[path] = document.values[path] = _placed(override, path)
     return owner[str(part)]
 
 
@@ -201,6 +202,10 @@ def _length(path: list[str | int], parts: list[str]) -> int:
             factors = [count for count in range(len(parts), 0, -1) if ".".join(parts[:count]) in factor_types()]
             return factors[0] if factors else len(parts)
     return 1
+
+
+def _placed(override: Override, path: Path) -> Place:
+    return replace(override.place, path=dotted(path))
 
 
 def _problem(override: Override, message: str) -> StudyError:

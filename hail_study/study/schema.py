@@ -45,7 +45,7 @@ class Range(Section):
     log: bool = False
     step: Positive | None = None
     int: Annotated[bool, Field(description="Whole numbers only.")] = False
-    when: Annotated[Changes, Field(description="Searched only in arms that have these levels.")] = {}
+    when: Annotated[Changes, Field(description="Searched only beside these levels; a list: any of them.")] = {}
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -62,7 +62,7 @@ class Choices(Section):
     """A categorical search dimension; a plain list is the short form."""
 
     choices: Annotated[list[Scalar], Field(min_length=1)]
-    when: Annotated[Changes, Field(description="Searched only in arms that have these levels.")] = {}
+    when: Annotated[Changes, Field(description="Searched only beside these levels; a list: any of them.")] = {}
 
 
 def _form(dimension: Any) -> str | None:

@@ -69,6 +69,8 @@ def _alive(configuration: Configuration, factor: str, free: Space) -> bool:
     if level(configuration, factor) is ABSENT:
         return False
     conditions = free[factor].when
+    if not conditions and not deciders(factor):
+        return True
     involved = {factor, *conditions, *deciders(factor)}.union(*map(deciders, conditions)) & set(free)
     for levels in product(*(probes(free[other]) for other in sorted(involved))):
         tried = configuration

@@ -1,0 +1,99 @@
+"""Canonical configurations: equal trainings have one form."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hail_study.study import RULES, Configuration, canonical, configure, flatten
+from hail_study.study.canonical import deciders, matters
+from hail_study.study.factors import factor_types, level, replaced
+
+LEVELS = {
+    "peers.count": st.integers(1, 4),
+    "peers.coupling": st.sampled_from(["independent", "med", "mutual"]),
+    "peers.alpha": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    "peers.gamma": st.sampled_from([0.5, 1.0, 2.0]),
+    "peers.terms": st.sampled_from(["both", "positive", "negative"]),
+    "peers.share": st.sampled_from([[], ["head"], ["embedding", "head"], ["head", "embedding"]]),
+    "peers.inference": st.sampled_from(["mean-probability", "mean-logit", "best"]),
+    "data.cue": st.sampled_from([0.0, 0.3]),
+    "data.lag": st.integers(1, 9),
+    "encoder.dim": st.sampled_from([32, 64]),
+    "training.epochs": st.integers(1, 100),
+}
+CHANGES = st.fixed_dictionaries({}, optional=LEVELS)
+
+
+def written(changes) -> Configuration:
+    configuration = Configuration()
+    for factor, value in changes.items():
+        configuration = replaced(configuration, factor, sorted(value) if isinstance(value, list) else value)
+    return configuration
+
+
+@given(CHANGES)
+def test_canonical_is_idempotent(changes) -> None:
+    once = canonical(written(changes))
+    assert canonical(once) == once
+
+
+@given(CHANGES, st.permutations(list(LEVELS)))
+def test_configure_gives_the_canonical_form_in_any_order(changes, order) -> None:
+    reordered = {factor: changes[factor] for factor in order if factor in changes}
+    assert configure(Configuration(), reordered) == canonical(written(changes))
+
+
+@given(CHANGES, st.data())
+def test_what_cannot_matter_makes_no_difference(changes, data) -> None:
+    settled = configure(Configuration(), changes)
+    for factor in LEVELS:
+        if not matters(settled, factor):
+            assert canonical(replaced(settled, factor, data.draw(LEVELS[factor]))) == settled
+
+
+@given(CHANGES)
+def test_the_canonical_form_keeps_what_matters(changes) -> None:
+    settled = configure(Configuration(), changes)
+    for factor, value in changes.items():
+        if not any(factor in rule.factors for rule in RULES):
+            assert flatten(settled)[factor] == value
+
+
+@given(CHANGES)
+def test_a_single_network_is_one_configuration(changes) -> None:
+    single = configure(Configuration(), {**changes, "peers.count": 1})
+    default = {f: v for f, v in changes.items() if not f.startswith("peers.")}
+    assert single == configure(Configuration(), {**default, "peers.count": 1})
+    assert single.peers.coupling == "independent"
+
+
+def test_couplings_of_no_weight_are_none() -> None:
+    def peers(**levels: object):
+        return configure(Configuration(), {f"peers.{name}": value for name, value in levels.items()}).peers
+
+    assert peers(coupling="med", alpha=1.0) == peers(coupling="independent") == peers(coupling="mutual", alpha=1)
+    assert peers(coupling="independent", gamma=2.0, alpha=0.1, terms="positive") == peers(coupling="independent")
+    assert peers(coupling="mutual", gamma=2.0, terms="positive") == peers(coupling="mutual")
+    assert peers(coupling="med", gamma=2.0) != peers(coupling="med")
+    assert peers(coupling="independent", share=[]) != peers(coupling="independent")
+
+
+def test_what_is_still_to_be_searched_is_left_as_it_is() -> None:
+    single = written({"peers.count": 1, "peers.alpha": 0.3})
+    assert canonical(single, free={"peers.count"}).peers.coupling == "med"
+    assert configure(canonical(single, free={"peers.count"}), {"peers.count": 2}).peers.alpha == 0.3
+
+
+def test_rules_name_factors_that_exist() -> None:
+    for rule in RULES:
+        assert {*rule.factors, *rule.beside} <= set(factor_types())
+
+
+def test_deciders_reach_through_other_rules() -> None:
+    assert {"peers.coupling", "peers.count", "peers.alpha"} <= deciders("peers.gamma")
+    assert deciders("training.epochs") == frozenset()
+
+
+def test_flatten_gives_every_factor_as_plain_values() -> None:
+    levels = flatten(Configuration())
+    assert levels["peers.share"] == ["embedding", "head"]
+    assert all(level(Configuration(), factor) == value for factor, value in levels.items())
