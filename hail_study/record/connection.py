@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
@@ -26,6 +29,7 @@ _ENVIRONMENT: Final = {
 that may have been carried out."""
 
 _NETWORK_FILE_SYSTEMS: Final = ("nfs", "cifs", "smb", "lustre", "beegfs", "gpfs", "ceph", "afs", "9p", "fuse")
+_CONNECTING: Final = re.compile(r"^API request to .*?(?:\[Errno -?\d+\] ([^'\")]+)|(Remote\w+|[Tt]imed? ?out)).*$")
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOCK_SECONDS: Final = 60.0
 
@@ -178,5 +182,7 @@ def explain(error: Exception, location: Location) -> str:
             f"record: {location.shown} refuses access; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in "
             "the environment"
         )
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"record: {location.shown}: {reason[:500]}"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if cause := _CONNECTING.search(text):
+        return f"record: {location.shown} does not answer ({cause[1] or cause[2]})"
+    return f"record: {location.shown}: {text[:500]}"

@@ -118,7 +118,7 @@ class Ledger:
         """Open a trial's run: the unfinished one with its key, or a new one."""
         if spec.key in self._open:
             return
-        identity = ("trial", f"{spec.arm}/{spec.key}")
+        identity = ("trial", spec.key)
         arm = self._runs.get(("arm", spec.arm)) or self._ensure_arm(spec.arm, spec.arm_name, tags.of_plain_arm(spec))
         labels = self._child(arm) | self._inherited | tags.of_trial(spec)
         known = self._runs.get(identity)

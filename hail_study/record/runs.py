@@ -18,6 +18,9 @@ _METRICS_AT_A_TIME: Final = 800
 _OTHERS_AT_A_TIME: Final = 100
 """Metrics, and tags or parameters, of one request; MLflow refuses more than 1,000 in all."""
 
+_KEYS: Final = {"study": names.STUDY, "arm": names.ARM_KEY, "trial": names.KEY}
+"""The tag that tells a run of some kind from others of its kind."""
+
 Identity = tuple[str, str]
 """Kind of a run (study, arm, trial) and its key."""
 
@@ -127,8 +130,7 @@ class Runs:
 
 def _identity(run: StoredRun) -> Identity:
     kind = run.tags.get(names.KIND, "")
-    keys = {"study": (names.STUDY,), "arm": (names.ARM_KEY,), "trial": (names.ARM_KEY, names.KEY)}.get(kind, ())
-    return kind, "/".join(run.tags.get(key, "") for key in keys)
+    return kind, run.tags.get(_KEYS.get(kind, ""), "")
 
 
 def _experiment(connection: Connection, study: "Study") -> str:

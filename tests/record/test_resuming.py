@@ -119,20 +119,6 @@ def test_a_trial_run_anew_on_purpose_replaces_its_result_when_it_has_one(
     assert second.trials("tiny")["test/ndcg@10"].tolist() == [0.75]
 
 
-def test_two_arms_that_want_the_same_training_have_a_run_each(
-    make_record: Any, make_study: Any, make_arm: Any, make_trial: Any
-) -> None:
-    ours, theirs = make_trial(), make_trial(arm="b" * 12, arm_name="other")
-    assert ours.key == theirs.key
-    record = make_record()
-    record.begin(make_study(make_arm("other", "b" * 12)), {})
-    for spec in (ours, theirs):
-        record.start(spec)
-        record.finish(spec.key, "finished", {}, None)
-    record.end("finished")
-    assert record.trials("tiny")["arm"].tolist() == ["reference", "other"]
-
-
 def test_an_epoch_repeated_by_a_retry_is_kept_once(make_record: Any, make_study: Any, make_trial: Any) -> None:
     spec = make_trial()
     record = make_record()
