@@ -67,21 +67,25 @@ def others(x: Tensor) -> Tensor:
     """Mean over the other peers: x [T, K, ...] -> [T, K, ...] in new storage, in O(K) through the total."""
     peers = x.shape[1]
     if peers == 2:
-        return x.flip(1)  # exact, where a difference of totals would round
+        return torch.cat([x[:, 1:], x[:, :1]], 1)  # exact, where a difference of totals would round
     return x.sum(1, keepdim=True).sub(x).div_(peers - 1)
 
 
 def argmax(x: Tensor) -> Tensor:
     """Index of the largest entry of the last axis, [..., 1].
 
-    On a CPU `Tensor.argmax` is not vectorised: take the maximum of blocks first, which is, then search the best block.
+    On a CPU `Tensor.argmax` is not vectorised. `amax` is: find the best block by it, then search that block alone.
     """
     size = x.shape[-1]
     whole = size // _BLOCK * _BLOCK
     if x.device.type != "cpu" or whole < 4 * _BLOCK:
         return x.argmax(-1, keepdim=True)
-    rest = torch.arange(whole, size).expand(*x.shape[:-1], -1)
     blocks = x[..., :whole].view(*x.shape[:-1], -1, _BLOCK)
-    best = blocks.amax(-1).argmax(-1, keepdim=True)  # [..., 1]
-    candidates = torch.cat([best * _BLOCK + torch.arange(_BLOCK), rest], -1)
-    return candidates.gather(-1, x.gather(-1, candidates).argmax(-1, keepdim=True))
+    block = blocks.amax(-1).argmax(-1, keepdim=True)  # [..., 1]
+    within = blocks.gather(-2, block[..., None].expand(*block.shape, _BLOCK))[..., 0, :]  # [..., _BLOCK]
+    value, index = within.max(-1, keepdim=True)
+    index += block * _BLOCK
+    if whole == size:
+        return index
+    last_value, last_index = x[..., whole:].max(-1, keepdim=True)
+    return torch.where(last_value > value, last_index + whole, index)

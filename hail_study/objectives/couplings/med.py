@@ -63,7 +63,7 @@ class Med(Coupling):
         c.scatter_(-1, top, 0)
         log_not_p = p.neg().log1p_()  # [T, K, n, C]
         negative = log_not_p.mul_(c).sum(-1, keepdim=True) + c_top * log_not_top
-        ch = c.mul_(p).div_(p.neg_().add_(1))  # [T, K, n, C]
+        ch = c.mul_(p).div_(torch.sub(1, p, out=p))  # [T, K, n, C]
         spread = ch.sum(-1, keepdim=True)
 
         pull = alpha + beta * (unlikely - spread)
