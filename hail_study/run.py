@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hail_study.record import Record
     from hail_study.study import Study
 
 DONE: Final = 0
@@ -93,6 +90,7 @@ def _run(study: "Study", address: str | None) -> int:
     from hail_study.execution import execute
     from hail_study.execution.cluster import NoCluster
     from hail_study.record import Record, RecordError
+    from hail_study.report import render_terminal
 
     console = Console()
     try:
@@ -101,22 +99,13 @@ def _run(study: "Study", address: str | None) -> int:
     except (DataError, NoCluster, RecordError, OSError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    failed = _report(study, record, console)
-    if ending == "interrupted":
+    if ending.table:
+        console.print(render_terminal(ending.table))
+        console.print(f"Written to {ending.reports[0].parent}", style="dim")
+    if not ending.complete:
         console.print("Interrupted. The same command continues; nothing finished is trained again.")
         return INTERRUPTED
-    return FAILED_TRIALS if failed else DONE
-
-
-def _report(study: "Study", record: "Record", console: "Console") -> int:
-    """Write and show the report; returns the number of failed trials."""
-    from hail_study.report import build_table, render_terminal, results, write_report
-
-    found = results(record, study)
-    write_report(found, Path(study.file.record.reports) / study.file.name)
-    table = build_table(found)
-    console.print(render_terminal(table))
-    return sum(arm.failed for arm in table.arms)
+    return FAILED_TRIALS if ending.failed else DONE
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal
+from typing import Final
 
 import pandas as pd
 from rich.console import Console
@@ -21,9 +22,8 @@ from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
 from hail_study.execution.store import Store
 from hail_study.record import Record
+from hail_study.report import NoResults, Table, build_table, results, write_report
 from hail_study.study import Configuration, Study, TrialSpec, code_version
-
-Ending = Literal["finished", "interrupted"]
 
 TRAINING_PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "objectives", "training"))
 """Packages whose code decides a result; a change in them starts their trials anew."""
@@ -48,8 +48,29 @@ def open_agenda(study: Study, data: Mapping[str, Prepared], trials: pd.DataFrame
     return Agenda(study, fingerprints, code_version(TRAINING_PACKAGES), known)
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a study's run ended.
+
+    Attributes:
+        complete: Every trial of the study has ended.
+        table: Its results so far; None where no trial has finished.
+        reports: Files written.
+    """
+
+    complete: bool
+    table: Table | None
+    reports: tuple[Path, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """Trials that failed."""
+        rows = self.table.rows if self.table else ()
+        return sum(row.failed + (row.search.failed if row.search else 0) for row in rows)
+
+
 def execute(study: Study, record: Record, directory: Path, console: Console, address: str | None = None) -> Ending:
-    """Train whatever of the study the record does not hold yet.
+    """Train whatever of the study the record does not hold yet, and report.
 
     Running it again is how a study is resumed.
 
@@ -63,23 +84,35 @@ def execute(study: Study, record: Record, directory: Path, console: Console, add
     Raises:
         hail_study.data.DataError: The data cannot be read or are too few.
         NoCluster: There is no cluster, or no trial fits on it.
+        hail_study.record.RecordError: The record cannot be read or written.
         OSError: The checkpoint store cannot be written.
     """
     data = datasets(study)
     agenda = open_agenda(study, data, record.trials(study.file.name))
     if agenda.peek() is None and agenda.done:
-        return "finished"
+        return _report(study, record, directory, complete=True)
     store = Store(_absolute(study.file.compute.storage, directory))
     store.check()
     record.begin(study, provenance(study.path.parent))
-    ending: Ending = "interrupted"
+    ending = Ending(False, None)
     try:
         _record_baselines(record, study, data)
         _tune(study, agenda, data, record, store, console, address)
-        ending = "finished" if agenda.done else "interrupted"
+        ending = _report(study, record, directory, agenda.done)
+        for path in ending.reports:
+            record.attach(path, "report")
     finally:
-        record.end(ending)
+        record.end("finished" if ending.complete else "interrupted")
     return ending
+
+
+def _report(study: Study, record: Record, directory: Path, complete: bool) -> Ending:
+    try:
+        found = results(record, study)
+    except NoResults:
+        return Ending(complete, None)
+    folder = directory / study.file.record.reports / study.file.name
+    return Ending(complete, build_table(found), tuple(write_report(found, folder)))
 
 
 def _tune(

@@ -1,5 +1,6 @@
 """What a study would do, and for how long, before anything of it starts."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -7,11 +8,12 @@ from typing import Final
 import pandas as pd
 
 from hail_study.data import Prepared
-from hail_study.execution.driver import TRAINING_PACKAGES, datasets
+from hail_study.execution.agenda import Agenda
+from hail_study.execution.driver import datasets, open_agenda
 from hail_study.record import Record
-from hail_study.study import Arm, Plan, Study, code_version, plan
+from hail_study.study import Arm, Plan, Study, plan
 
-_PROBE_SECONDS: Final = 0.5
+_PROBE_SECONDS: Final = 0.3
 """Training time spent to estimate an arm that the record knows nothing of."""
 
 
@@ -26,22 +28,37 @@ def plan_of(study: Study, directory: Path) -> Plan:
     """
     data = datasets(study)
     trials = Record(study.file.record, directory).trials(study.file.name)
-    recorded = _recorded_seconds(trials)
-    seconds = {arm.key: recorded.get(arm.key) or _probe(arm, data[arm.key]) for arm in study.arms}
-    finished = set(trials.loc[trials["status"].isin(["finished", "pruned"]), "key"])
+    agenda = open_agenda(study, data, trials)
+    known = _recorded_seconds(trials)
+    complete = agenda.peek() is None and agenda.done
+    seconds = {
+        arm.key: known.get(arm.key) or _probe(arm, data[arm.key])
+        for arm in study.arms
+        if not complete
+    }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return plan(study, fingerprints, finished, seconds, code_version(TRAINING_PACKAGES))
+    return plan(study, fingerprints, _reused(agenda), seconds)
+
+
+def _reused(agenda: Agenda) -> Mapping[str, Mapping[str, int]]:
+    """Arm key -> phase -> trials that the record holds."""
+    return {
+        key: Counter(spec.phase for spec in arm.specs.values() if spec.key in agenda.reused)
+        for key, arm in agenda.arms.items()
+    }
 
 
 def _recorded_seconds(trials: pd.DataFrame) -> Mapping[str, float]:
     finished = trials[trials["status"] == "finished"]
-    if finished.empty or "seconds" not in finished:
-        return {}
     per_epoch = finished["seconds"] / finished["epochs"]
-    return per_epoch.groupby(finished["arm_key"]).median().dropna().to_dict()
+    seconds: dict[str, float] = per_epoch.groupby(finished["arm_key"]).median().dropna().to_dict()
+    return seconds
 
 
 def _probe(arm: Arm, prepared: Prepared) -> float:
+    import torch
+
     from hail_study.training import Trial
 
+    torch.set_num_threads(1)
     return Trial(arm.configuration, prepared, seed=0).time_epoch(_PROBE_SECONDS)

@@ -127,3 +127,13 @@ def test_a_finite_space_is_searched_once(tmp_path):
     assert agenda.done
     for arm in agenda.arms.values():
         assert sorted(spec.configuration.training.batch for spec in arm.searched) == [32, 64, 128]
+
+
+def test_arms_that_choose_the_same_hyperparameters_keep_trials_of_their_own(tmp_path):
+    path = tmp_path / "same.yaml"
+    path.write_text(
+        "name: same\nsearch: {trials: 2, space: {training.batch: [32, 64]}}\nseeds: 2\nvary: {training.batch: [32, 64]}\n"
+    )
+    agenda = agenda_of(load(path))
+    ended = run(agenda)
+    assert len(ended) == agenda.planned

@@ -51,12 +51,12 @@ def scores(trials):
 
 def test_a_study_is_trained_recorded_and_not_trained_again(local_ray, study_path):
     ending, trials = run(study_path)
-    assert ending == "finished"
+    assert ending.complete
     assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 4, "baseline": 2}
     assert set(trials["status"]) == {"finished"}
     assert trials["key"].is_unique
     again, same = run(study_path)
-    assert again == "finished"
+    assert again.complete
     assert list(same["run_id"]) == list(trials["run_id"])
 
 
@@ -79,7 +79,8 @@ def test_a_diverging_arm_is_shown_as_failed_and_the_others_finish(local_ray, stu
     )
     study_path.write_text(text)
     ending, trials = run(study_path)
-    assert ending == "finished"
+    assert ending.complete
+    assert ending.failed == 2
     by_arm = trials[trials["phase"] == "confirm"].groupby("arm")["status"].agg(set).to_dict()
     assert by_arm == {"reference": {"finished"}, "peers.count=1": {"finished"}, "wild": {"failed"}}
     assert trials.loc[trials["arm"] == "wild", "error"].str.startswith("diverged").all()
@@ -90,7 +91,7 @@ def test_a_scheduler_prunes_search_trials_only(local_ray, study_path):
         STUDY.replace("trials: 2, generation: 2, epochs: 1,", "trials: 6, generation: 6, epochs: 4, scheduler: {name: asha, grace: 1, reduction: 2},")
     )
     ending, trials = run(study_path)
-    assert ending == "finished"
+    assert ending.complete
     assert set(trials.loc[trials["phase"] == "confirm", "status"]) == {"finished"}
     assert "pruned" in set(trials.loc[trials["phase"] == "search", "status"])
     assert trials.loc[trials["status"] == "pruned", "validation/ndcg@10"].notna().all()
