@@ -24,11 +24,33 @@ ITEM_LOSSES: Final = {
 }
 """The loss of one prediction over the items (`objective.loss`)."""
 
+PARADIGMS: Final = {
+    "soft": "hail_study.models.readouts.soft:Soft",
+    "hard": "hail_study.models.readouts.hard:Hard",
+    "lvml": "hail_study.models.readouts.lvml:Lvml",
+    "logit-mix": "hail_study.models.readouts.soft:LogitMix",
+    "power": "hail_study.models.readouts.lvml:Power",
+    "hybrid": "hail_study.models.readouts.hybrid:SoftThenHard",
+    "lvml-then-hard": "hail_study.models.readouts.hybrid:LvmlThenHard",
+}
+"""How a focus on single segments is trained (`readout.paradigm`)."""
+
 SOURCES: Final = {
     "planted": "hail_study.data.planted:planted",
     "file": "hail_study.data.files:read",
+    "mosaic": "hail_study.data.mosaic:mosaic",
+    "digits": "hail_study.data.mosaic:digits",
+    "functional": "hail_study.data.memory:functional",
+    "copying": "hail_study.data.memory:copying",
 }
-"""Where interactions come from (`data.source`)."""
+"""Where data come from (`data.source`)."""
+
+TASKS: Final = {
+    "next-item": "hail_study.tasks.next_item:NextItem",
+    "segments": "hail_study.tasks.segments:SegmentSelection",
+    "memory": "hail_study.tasks.memory:SequenceMemory",
+}
+"""What is learned; it follows from the source of the data (`hail_study.study.tasks`)."""
 
 
 def resolve(target: str) -> Any:

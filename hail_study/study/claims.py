@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from hail_study.study.errors import did_you_mean
 from hail_study.study.factors import unknown_factor
+from hail_study.study.measures import UNKNOWN
 from hail_study.study.sections import METRIC_PATTERN
 
 Operator = Literal[">", ">=", "<", "<=", "="]
@@ -83,7 +84,7 @@ def parse_claim(text: str, primary: str, arms: Mapping[str, str]) -> Claim:
 
 def _metric(name: str) -> str:
     if not re.match(METRIC_PATTERN, name):
-        raise ClaimError(f"{name} is not a metric: hr@10, ndcg@10 (any cut-off) or mrr")
+        raise ClaimError(f"{name} is {UNKNOWN}")
     return name
 
 

@@ -75,13 +75,18 @@ class FileData(_Data):
     ] = "file-order"
 
 
-def _source(data: Any) -> str | None:
-    source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", None)
-    return source if isinstance(source, str) else None
+def _source(data: Any) -> str:
+    source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", "planted")
+    return str(source)
 
 
 Data = Annotated[
-    Annotated[PlantedData, Tag("planted")] | Annotated[FileData, Tag("file")],
+    Annotated[PlantedData, Tag("planted")]
+    | Annotated[FileData, Tag("file")]
+    | Annotated[MosaicData, Tag("mosaic")]
+    | Annotated[DigitsData, Tag("digits")]
+    | Annotated[FunctionalData, Tag("functional")]
+    | Annotated[CopyingData, Tag("copying")],
     Discriminator(_source),
 ]
 
@@ -145,16 +150,75 @@ class Peers(Section):
     ] = "mean-probability"
 
 
-class Readout(Section):
-    """How the encoder's states become one prediction."""
+Paradigm = Annotated[one_of(catalogue.PARADIGMS), Field(description="How attention is trained.")]
 
-    paradigm: Annotated[Literal["last"], Field(description="`last`: the state at the last item.")] = "last"
+
+class Readout(Section):
+    """How the states, or the segments of an example, become one prediction."""
+
+    paradigm: Annotated[
+        one_of({"last": ""} | catalogue.PARADIGMS),  # type: ignore[valid-type]
+        Field(
+            description="`last`: the state at the last item. The others put a focus on single items that no attention "
+            "has mixed yet, or on the segments of an example, and differ in how it is trained."
+        ),
+    ] = "last"
+    by_peer: Annotated[
+        list[Paradigm], Field(description="A paradigm for each peer, in turn; empty: `paradigm` for all.")
+    ] = []
+    inference: Annotated[
+        Literal["own", "argmax", "mixture", "average", "logits"],
+        Field(
+            description="Prediction from the focus: that of the segment in focus, the mixture of all predictions, that "
+            "of the averaged segment, or of the averaged logits; `own`: what the paradigm trains."
+        ),
+    ] = "own"
+    r: Annotated[float, Field(ge=0, le=8, description="Of `power`: 0 is hard attention, 1 lvml.")] = 0.5
+    estimator: Annotated[
+        Literal["exact", "reinforce", "gumbel", "bound"],
+        Field(
+            description="Of the hard loss: its expectation, drawn segments with a score-function gradient, "
+            "straight-through Gumbel (biased), or the bound by several draws (1 is hard, many are lvml)."
+        ),
+    ] = "exact"
+    samples: Annotated[int, Field(ge=1, description="Drawn segments of an example.")] = 1
+    baseline: Annotated[bool, Field(description="Subtract a baseline in the score-function gradient.")] = True
+    temperature: Annotated[float, Field(gt=0, description="Of straight-through Gumbel.")] = 1.0
+    lags: Annotated[
+        int,
+        Field(ge=1, description="Lags that the items' predictions tell apart; the longest takes in all beyond it."),
+    ] = 2
+    switch: Annotated[
+        Literal["share", "plateau"],
+        Field(description="When the second paradigm begins: after a share of the epochs, or as the focus settles."),
+    ] = "share"
+    switch_share: Annotated[Probability, Field(description="Share of the epochs before the switch.")] = 0.5
+    switch_patience: Annotated[
+        int, Field(ge=1, description="Epochs in which the focus entropy must fall by 1 % to put the switch off.")
+    ] = 3
+    switch_rate: Annotated[
+        float, Field(gt=0, description="Learning rate after the switch, as a multiple of the one before.")
+    ] = 0.1
+    distil: Annotated[
+        float, Field(ge=0, description="Weight of the divergence of a peer's focus from the other peers' mean focus.")
+    ] = 0.0
 
 
 class Objective(Section):
     """What one network minimises at a target."""
 
     loss: Annotated[one_of(catalogue.ITEM_LOSSES), Field(description="Loss over the items.")] = "cross-entropy"  # type: ignore[valid-type]
+    temporal: Annotated[
+        float | Literal["inf"],
+        Field(description="p: the target at step t of a history weighs t^p, 1 in the mean; inf: the last one alone."),
+    ] = 0.0
+    temporal_variant: Annotated[
+        Literal["loss", "logits", "rising", "falling", "permuted"],
+        Field(
+            description="What the weights do: weigh the loss; scale the logits; weigh the loss with p going from 0 to "
+            "its value or back in the course of training; weigh targets in random order (a control)."
+        ),
+    ] = "loss"
 
 
 class Training(Section):

@@ -51,7 +51,12 @@ def findings(error: ValidationError, annotation: Any, raw: Any) -> list[Finding]
     grouped: dict[Path, list[dict[str, Any]]] = {}
     for one in error.errors(include_url=False):
         grouped.setdefault(_located(one["loc"], raw, one["type"]), []).append(dict(one))
-    return [_finding(path, group, annotation) for path, group in grouped.items()]
+    inner = {path[:depth] for path in grouped for depth in range(len(path))}
+    return [
+        _finding(path, group, annotation)
+        for path, group in grouped.items()
+        if not (path in inner and group[0]["type"] in _KINDS)  # other members of a union whose right one got further
+    ]
 
 
 def _located(loc: Sequence[str | int], raw: Any, kind: str) -> Path:

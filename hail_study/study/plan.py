@@ -147,7 +147,7 @@ def _arm_plan(
         confirm=confirm,
         recorded=done,
         fingerprint=fingerprint,
-        seconds=None if seconds is None else left * seconds,
+        seconds=left * seconds if seconds is not None else None if left else 0.0,
     )
 
 

@@ -55,20 +55,19 @@ def seeds_needed(level: float) -> int:
 def detectable_effect(seeds: int, level: float, power: float = 0.8) -> float | None:
     """The standardised paired difference at which a two-sided paired t test has the given power.
 
-    From the noncentral t distribution (Cohen, Statistical Power Analysis for the Behavioral Sciences, 1988, ch. 2).
-    None for fewer than two seeds.
+    The square of a noncentral t is a noncentral F (Cohen, Statistical Power Analysis for the Behavioral Sciences,
+    1988, ch. 2), whose distribution scipy computes where that of t fails. None for fewer than two seeds.
     """
     if seeds < 2:
         return None
     from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.special import ncfdtr, stdtrit
 
     freedom = seeds - 1
-    critical = float(t.isf(level / 2, freedom))
+    critical = float(stdtrit(freedom, 1 - level / 2)) ** 2
 
     def shortfall(effect: float) -> float:
-        centre = effect * math.sqrt(seeds)
-        return float(nct.sf(critical, freedom, centre) + nct.cdf(-critical, freedom, centre)) - power
+        return 1 - float(ncfdtr(1, freedom, effect**2 * seeds, critical)) - power
 
     high = 1.0
     while shortfall(high) < 0:

@@ -93,6 +93,10 @@ class Asha(Section):
     reduction: Annotated[int, Field(ge=2)] = 3
 
 
+def _scheduler(name: str) -> "str | Asha":
+    return Asha() if name == "asha" else name
+
+
 class Search(Section):
     """Tuning of every arm separately, on validation data, with the same budget."""
 
@@ -110,7 +114,7 @@ class Search(Section):
     ] = 4
     epochs: Annotated[int | None, Field(ge=1, description="Most epochs of a search trial; default: as trained.")] = None
     scheduler: Annotated[
-        Annotated[Literal["none"], Tag("text")] | Annotated[Asha, Tag("mapping")],
+        Annotated[Literal["none", "asha"], AfterValidator(_scheduler), Tag("text")] | Annotated[Asha, Tag("mapping")],
         Discriminator(lambda given: "text" if isinstance(given, str) else "mapping"),
     ] = "none"
 

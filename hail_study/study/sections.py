@@ -7,7 +7,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
-METRIC_PATTERN: Final = r"^((hr|ndcg)@[1-9]\d*|mrr)$"
+from hail_study.study.measures import METRICS, UNKNOWN
+
+METRIC_PATTERN: Final = "^({})$".format("|".join(METRICS.values()))
 
 
 class Section(BaseModel):
@@ -34,7 +36,7 @@ def one_of(names: dict[str, str]) -> Any:
 
 def _check_metric(value: str) -> str:
     if not re.match(METRIC_PATTERN, value):
-        raise PydanticCustomError("metric", "not a metric: hr@10, ndcg@10 (any cut-off) or mrr")
+        raise PydanticCustomError("metric", UNKNOWN)
     return value
 
 

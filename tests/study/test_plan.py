@@ -50,6 +50,11 @@ def test_time_is_unknown_where_an_arms_is(study) -> None:
     assert plan(loaded, {}, {}, {loaded.reference.key: 1.0}).seconds is None
 
 
+def test_an_arm_with_nothing_left_takes_no_time(study) -> None:
+    loaded = study("seeds: 2")
+    assert plan(loaded, {}, {loaded.reference.key: {"confirm": 2}}).seconds == 0
+
+
 def test_the_plan_for_machines_is_json(study) -> None:
     planned = json.loads(json.dumps(plan(study(STUDY)).to_json()))
     assert planned["trials"] == 22
@@ -92,7 +97,7 @@ def test_seeds_needed_are_the_first_that_reach_the_level() -> None:
         assert smallest_p(n) <= level < smallest_p(n - 1)
 
 
-@pytest.mark.parametrize("n", [3, 5, 10, 30])
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 30])
 def test_the_detectable_effect_is_found_with_80_percent_power(n: int) -> None:
     effect = detectable_effect(n, 0.05)
     draws = np.random.default_rng(0).normal(effect, 1, size=(20000, n))
