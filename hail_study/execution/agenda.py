@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hail_study.execution.sampling import Tried, propose
-from hail_study.study import Arm, Study, TrialSpec, configure
+from hail_study.study import Arm, Study, TrialSpec, Value, configure
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -121,7 +121,7 @@ class ArmAgenda:
         return next((self._spec("confirm", seed, chosen, None) for seed in self._confirm), None)
 
     def _spec(
-        self, phase: Literal["search", "confirm"], seed: int, hyperparameters: Mapping[str, object], number: int | None
+        self, phase: Literal["search", "confirm"], seed: int, hyperparameters: Mapping[str, Value], number: int | None
     ) -> TrialSpec:
         changes = dict(hyperparameters) | {"evaluation.select": self._file.metrics.primary}
         if phase == "search" and self._search and self._search.epochs:

@@ -1,15 +1,10 @@
 """A study from its plan to its record."""
 
-import itertools
 import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Console
@@ -21,12 +16,13 @@ from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
 from hail_study.execution.store import Store
+from hail_study.execution.termination import termination_as_interrupt
+from hail_study.execution.version import training_version
 from hail_study.record import Record
-from hail_study.report import NoResults, Table, build_table, results, write_report
-from hail_study.study import Configuration, Study, TrialSpec, code_version
+from hail_study.study import Study
 
-TRAINING_PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "objectives", "training"))
-"""Packages whose code decides a result; a change in them starts their trials anew."""
+if TYPE_CHECKING:
+    from hail_study.report import Table
 
 
 def datasets(study: Study) -> dict[str, Prepared]:
@@ -45,7 +41,7 @@ def open_agenda(study: Study, data: Mapping[str, Prepared], trials: pd.DataFrame
     ended = trials[trials["status"].isin(["finished", "pruned"])]
     known = {row["key"]: Outcome(row["status"], row.get(value)) for row in ended.to_dict("records")}
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return Agenda(study, fingerprints, code_version(TRAINING_PACKAGES), known)
+    return Agenda(study, fingerprints, training_version(), known)
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,15 @@ class Ending:
 
     Attributes:
         complete: Every trial of the study has ended.
+        failed: Trials that failed; running the study again tries them again.
         table: Its results so far; None where no trial has finished.
         reports: Files written.
     """
 
     complete: bool
-    table: Table | None
+    failed: int = 0
+    table: "Table | None" = None
     reports: tuple[Path, ...] = ()
-
-    @property
-    def failed(self) -> int:
-        """Trials that failed."""
-        rows = self.table.rows if self.table else ()
-        return sum(row.failed + (row.search.failed if row.search else 0) for row in rows)
 
 
 def execute(study: Study, record: Record, directory: Path, console: Console, address: str | None = None) -> Ending:
@@ -90,15 +82,17 @@ def execute(study: Study, record: Record, directory: Path, console: Console, add
     data = datasets(study)
     agenda = open_agenda(study, data, record.trials(study.file.name))
     if agenda.peek() is None and agenda.done:
-        return _report(study, record, directory, complete=True)
+        return _report(study, record, directory, agenda)
     store = Store(_absolute(study.file.compute.storage, directory))
     store.check()
+    from hail_study.execution.baselines import record_baselines
+
     record.begin(study, provenance(study.path.parent))
-    ending = Ending(False, None)
+    ending = Ending(complete=False)
     try:
-        _record_baselines(record, study, data)
+        record_baselines(record, study, data)
         _tune(study, agenda, data, record, store, console, address)
-        ending = _report(study, record, directory, agenda.done)
+        ending = _report(study, record, directory, agenda)
         for path in ending.reports:
             record.attach(path, "report")
     finally:
@@ -106,13 +100,16 @@ def execute(study: Study, record: Record, directory: Path, console: Console, add
     return ending
 
 
-def _report(study: Study, record: Record, directory: Path, complete: bool) -> Ending:
+def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> Ending:
+    from hail_study.report import NoResults, build_table, results, write_report
+
+    ending = Ending(agenda.done, agenda.statuses["failed"])
     try:
         found = results(record, study)
     except NoResults:
-        return Ending(complete, None)
+        return ending
     folder = directory / study.file.record.reports / study.file.name
-    return Ending(complete, build_table(found), tuple(write_report(found, folder)))
+    return replace(ending, table=build_table(found), reports=tuple(write_report(found, folder)))
 
 
 def _tune(
@@ -142,7 +139,7 @@ def _tune(
             interval=compute.checkpoint_seconds,
             threads=max(1, int(compute.cpus)),
         )
-        with _termination_as_interrupt():
+        with termination_as_interrupt(record):
             tune.Tuner(
                 tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus}),
                 tune_config=tune.TuneConfig(
@@ -163,44 +160,6 @@ def _tune(
                 ),
             ).fit()
         recorder.settle()
-
-
-def _record_baselines(record: Record, study: Study, data: Mapping[str, Prepared]) -> None:
-    """Rank by popularity and in-history frequency, once for each data set of the study."""
-    from hail_study.training.baselines import BASELINES, baseline
-    from hail_study.training.result import ranks_parquet
-
-    known = record.finished(study.file.name)
-    code = code_version(TRAINING_PACKAGES)
-    arms = {data[arm.key].fingerprint: arm for arm in study.arms}.values()
-    with TemporaryDirectory() as folder:
-        for name, arm in itertools.product(BASELINES, arms):
-            prepared = data[arm.key]
-            configuration = Configuration(data=arm.configuration.data, evaluation=arm.configuration.evaluation)
-            spec = TrialSpec(name, name, "baseline", 0, configuration, prepared.fingerprint, code)
-            if spec.key in known:
-                continue
-            ranking = baseline(name, prepared, configuration.evaluation.filter_seen)
-            files = Path(folder, spec.key)
-            files.mkdir()
-            (files / "ranks.parquet").write_bytes(ranks_parquet(ranking))
-            record.start(spec)
-            metrics = {f"test/{metric}": value for metric, value in ranking.metrics().items()}
-            record.finish(spec.key, "finished", metrics, files)
-        record.flush()
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a study as cleanly as Ctrl-C does: Tune stops at its next step and the record is closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _absolute(storage: str, directory: Path) -> str:

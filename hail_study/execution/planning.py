@@ -31,11 +31,7 @@ def plan_of(study: Study, directory: Path) -> Plan:
     agenda = open_agenda(study, data, trials)
     known = _recorded_seconds(trials)
     complete = agenda.peek() is None and agenda.done
-    seconds = {
-        arm.key: known.get(arm.key) or _probe(arm, data[arm.key])
-        for arm in study.arms
-        if not complete
-    }
+    seconds = {arm.key: known.get(arm.key) or _probe(arm, data[arm.key]) for arm in study.arms if not complete}
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
     return plan(study, fingerprints, _reused(agenda), seconds)
 
@@ -51,8 +47,8 @@ def _reused(agenda: Agenda) -> Mapping[str, Mapping[str, int]]:
 def _recorded_seconds(trials: pd.DataFrame) -> Mapping[str, float]:
     finished = trials[trials["status"] == "finished"]
     per_epoch = finished["seconds"] / finished["epochs"]
-    seconds: dict[str, float] = per_epoch.groupby(finished["arm_key"]).median().dropna().to_dict()
-    return seconds
+    medians = per_epoch.groupby(finished["arm_key"]).median().dropna()
+    return {str(arm): float(seconds) for arm, seconds in medians.items()}
 
 
 def _probe(arm: Arm, prepared: Prepared) -> float:

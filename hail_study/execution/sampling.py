@@ -82,5 +82,7 @@ def _sampler(name: str, seed: int) -> BaseSampler:
 
 def _frozen(tried: Tried, distributions: Mapping[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
     if tried.value is None:
-        return create_trial(state=TrialState.FAIL, params=dict(tried.hyperparameters), distributions=dict(distributions))
+        return create_trial(
+            state=TrialState.FAIL, params=dict(tried.hyperparameters), distributions=dict(distributions)
+        )
     return create_trial(value=tried.value, params=dict(tried.hyperparameters), distributions=dict(distributions))

@@ -12,7 +12,8 @@ from hail_study.data import Prepared
 from hail_study.execution.store import Store
 from hail_study.study import TrialSpec
 from hail_study.training.checkpoint import TornCheckpoint
-from hail_study.training.result import ranks_parquet, trial_files
+from hail_study.training.ranks import ranks_parquet
+from hail_study.training.result import trial_files
 from hail_study.training.trial import Diverged, Trial
 
 _log = logging.getLogger(__name__)
@@ -103,7 +104,14 @@ class Session:
             torch.OutOfMemoryError: f"out of memory: {error}",
             MemoryError: "out of memory",
         }.get(type(error), f"{type(error).__name__}: {error}")
-        return {"entries": [], "epoch": 0, "value": None, "done": True, "status": "failed", "error": f"{reason}\n\n{text}"}
+        return {
+            "entries": [],
+            "epoch": 0,
+            "value": None,
+            "done": True,
+            "status": "failed",
+            "error": f"{reason}\n\n{text}",
+        }
 
     def _checkpoint(self) -> None:
         """A checkpoint that cannot be written costs repeated work after a loss, not the trial."""

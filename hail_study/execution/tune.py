@@ -154,7 +154,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
 def scheduler_for(search: Search | None, epochs: int) -> TrialScheduler:
     """The scheduler that a study file asks for."""
-    if search is None or search.scheduler == "none":
+    if search is None or isinstance(search.scheduler, str):
         return FIFOScheduler()
     settings = search.scheduler
     return StudyScheduler(

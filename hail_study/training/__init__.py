@@ -1,11 +1,11 @@
 """Training one configuration on one seed: the loop, evaluation and checkpoints. No Ray and no MLflow in sight.
 
-    from hail_study.training import Trial
+from hail_study.training import Trial
 
-    trial = Trial(configuration, prepared, seed=0)
-    while not trial.done:
-        print(trial.step())          # one epoch and one validation
-    print(trial.test().metrics)      # the best epoch's weights, test targets, once
+trial = Trial(configuration, prepared, seed=0)
+while not trial.done:
+    print(trial.step())          # one epoch and one validation
+print(trial.test().metrics)      # the best epoch's weights, test targets, once
 """
 
 from typing import TYPE_CHECKING, Any

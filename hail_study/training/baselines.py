@@ -1,18 +1,33 @@
-"""What needs no training: popularity and in-history frequency, the floor under every arm."""
+"""What needs no training: the floor under every arm and, on planted data, the ceiling above it."""
 
 from typing import Final
 
 import numpy as np
 
-from hail_study.data import Prepared, frequency, popularity, split
+from hail_study.data import Prepared, frequency, planted_oracle, popularity, split
+from hail_study.study import Data, Evaluation, PlantedData
 from hail_study.training.metrics import Ranking
 
-BASELINES: Final = {"popularity": popularity, "frequency": frequency}
+_FLOORS: Final = {"popularity": popularity, "frequency": frequency}
+_CEILING: Final = "oracle"
 
 
-def baseline(name: str, prepared: Prepared, filter_seen: bool) -> Ranking:
-    """Rank the test targets by a baseline of `BASELINES`."""
+def baselines_of(data: Data, evaluation: Evaluation) -> tuple[str, ...]:
+    """Baselines of a data set: `popularity`, in-history `frequency`, and the planted process's own best predictor.
+
+    The oracle knows how the data arose but not which items are no candidates, so it is left out where seen items are
+    filtered.
+    """
+    known = isinstance(data, PlantedData) and not evaluation.filter_seen
+    return (*_FLOORS, _CEILING) if known else tuple(_FLOORS)
+
+
+def baseline(name: str, data: Data, prepared: Prepared, evaluation: Evaluation) -> Ranking:
+    """Rank the test targets by one of `baselines_of`."""
     parts = split(prepared)
     positions = parts.test_positions
-    ranks = BASELINES[name](prepared, parts, positions, filter_seen)
+    if name == _CEILING and isinstance(data, PlantedData):
+        ranks = planted_oracle(data, prepared, positions)
+    else:
+        ranks = _FLOORS[name](prepared, parts, positions, evaluation.filter_seen)
     return Ranking(prepared.users_of(positions).astype(np.int32), ranks, ranks[None])

@@ -1,4 +1,4 @@
-"""A training's complete state as one block of bytes, without pickle: tensors as safetensors, the rest as JSON beside them."""
+"""A training's complete state as one block of bytes, without pickle: tensors as safetensors, the rest as JSON."""
 
 import json
 from typing import Any
@@ -16,7 +16,10 @@ class TornCheckpoint(ValueError):
 
 def pack(tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
     """Tensors and JSON-able values as bytes; equal input gives equal bytes."""
-    return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, {_META: json.dumps(meta)})
+    blob: bytes = save(
+        {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, {_META: json.dumps(meta)}
+    )
+    return blob
 
 
 def unpack(blob: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

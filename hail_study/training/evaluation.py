@@ -1,5 +1,7 @@
 """Full ranking: where the target stands among all items, for the peers together and each alone."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -91,5 +93,5 @@ def _blocked(
             torch.from_numpy(rows[low:high] - index * BLOCK).to(device),
             torch.from_numpy(items[low:high].astype(np.int64)).to(device),
         )
-        for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for index, (low, high) in enumerate(pairwise(edges))
     ]

@@ -1,14 +1,10 @@
 """What a finished trial leaves behind, as files."""
 
-import io
 import json
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from safetensors.torch import save
 
-from hail_study.training.metrics import Ranking
 from hail_study.training.trial import Trial
 
 
@@ -30,13 +26,3 @@ def training_log(trial: Trial) -> str:
         values = "  ".join(f"{name} {value:.5f}" for name, value in entry.items() if name not in ("epoch", "seconds"))
         lines.append(f"{mark} epoch {entry['epoch']:4.0f}  {entry['seconds']:7.2f} s  {values}\n")
     return "".join(lines)
-
-
-def ranks_parquet(ranking: Ranking) -> bytes:
-    """Columns `user`, `rank` and, for several peers, `peer_<i>`: int32, one row per user."""
-    columns = {"user": ranking.users, "rank": ranking.together}
-    if len(ranking.peers) > 1:
-        columns |= {f"peer_{index}": ranks for index, ranks in enumerate(ranking.peers)}
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
-    return sink.getvalue()

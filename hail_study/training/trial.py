@@ -40,7 +40,7 @@ class Trial:
     Attributes:
         epoch: Epochs done.
         done: Nothing is left to train: all epochs are done, or validation has stopped improving.
-        history: One dictionary per epoch: `epoch`, `seconds`, losses (`loss/...`, mean over peers) and `validation/...`.
+        history: One dictionary per epoch: `epoch`, `seconds`, `loss/...` (mean over peers) and `validation/...`.
         best_epoch: The epoch with the best validation metric (`evaluation.select`), 0 before the first.
     """
 
@@ -178,9 +178,7 @@ class Trial:
 
     def _evaluator(self, positions: Any) -> Evaluator:
         settings = self.configuration
-        return Evaluator(
-            self._data, positions, settings.data.max_length, settings.evaluation.filter_seen, self.device
-        )
+        return Evaluator(self._data, positions, settings.data.max_length, settings.evaluation.filter_seen, self.device)
 
     def _batches(self) -> Iterator[Tensor]:
         """One epoch of [1, B, L + 1] item ids."""
@@ -209,7 +207,7 @@ class Trial:
             states = self.network.states_at(self.network(batch.inputs), batch.positions)  # [S, N, D]
         loss = self._objective(states, self.network.table(), batch.targets, batch.weights, self._step)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()
+        loss.total.backward()  # type: ignore[no-untyped-call]
         if self._settings.clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip)
         self._optimiser.step()

@@ -1,6 +1,7 @@
 import random
 
 import pytest
+
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.study import load
 
@@ -93,7 +94,9 @@ def test_the_confirm_phase_trains_what_the_search_found_best(study):
 def test_search_trials_are_short_and_confirm_trials_are_not(study):
     agenda = agenda_of(study)
     run(agenda)
-    epochs = {(spec.phase, spec.configuration.training.epochs) for arm in agenda.arms.values() for spec in arm.specs.values()}
+    epochs = {
+        (spec.phase, spec.configuration.training.epochs) for arm in agenda.arms.values() for spec in arm.specs.values()
+    }
     assert epochs == {("search", 3), ("confirm", 100)}
 
 
@@ -120,7 +123,8 @@ def test_later_generations_learn_from_earlier_ones(study, tmp_path):
 def test_a_finite_space_is_searched_once(tmp_path):
     path = tmp_path / "finite.yaml"
     path.write_text(
-        "name: finite\nsearch: {trials: 10, space: {training.batch: [32, 64, 128]}}\nseeds: 2\nvary: {peers.count: [1]}\n"
+        "name: finite\nsearch: {trials: 10, space: {training.batch: [32, 64, 128]}}\n"
+        "seeds: 2\nvary: {peers.count: [1]}\n"
     )
     agenda = agenda_of(load(path))
     run(agenda)
@@ -132,7 +136,8 @@ def test_a_finite_space_is_searched_once(tmp_path):
 def test_arms_that_choose_the_same_hyperparameters_keep_trials_of_their_own(tmp_path):
     path = tmp_path / "same.yaml"
     path.write_text(
-        "name: same\nsearch: {trials: 2, space: {training.batch: [32, 64]}}\nseeds: 2\nvary: {training.batch: [32, 64]}\n"
+        "name: same\nsearch: {trials: 2, space: {training.batch: [32, 64]}}\n"
+        "seeds: 2\nvary: {training.batch: [32, 64]}\n"
     )
     agenda = agenda_of(load(path))
     ended = run(agenda)

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from hail_study.execution import execute
 from hail_study.record import Record
 from hail_study.study import load
-from rich.console import Console
 
 pytestmark = pytest.mark.ray
 
@@ -69,7 +70,9 @@ def test_more_seeds_cost_only_the_new_ones(local_ray, study_path):
 
 def test_nothing_of_finished_trials_stays_in_the_store(local_ray, study_path):
     run(study_path)
-    left = [path.name for path in (study_path.parent / ".hail").rglob("*") if path.suffix in (".safetensors", ".parquet")]
+    left = [
+        path.name for path in (study_path.parent / ".hail").rglob("*") if path.suffix in (".safetensors", ".parquet")
+    ]
     assert left == []
 
 
@@ -88,7 +91,10 @@ def test_a_diverging_arm_is_shown_as_failed_and_the_others_finish(local_ray, stu
 
 def test_a_scheduler_prunes_search_trials_only(local_ray, study_path):
     study_path.write_text(
-        STUDY.replace("trials: 2, generation: 2, epochs: 1,", "trials: 6, generation: 6, epochs: 4, scheduler: {name: asha, grace: 1, reduction: 2},")
+        STUDY.replace(
+            "trials: 2, generation: 2, epochs: 1,",
+            "trials: 6, generation: 6, epochs: 4, scheduler: {name: asha, grace: 1, reduction: 2},",
+        )
     )
     ending, trials = run(study_path)
     assert ending.complete
@@ -121,7 +127,9 @@ def wait_for_trials(path, count, process):
     raise AssertionError(process.communicate()[0])
 
 
-@pytest.mark.parametrize(("end", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(
+    ("end", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)]
+)
 def test_an_interrupted_command_continues_to_the_same_table(local_ray, study_path, tmp_path_factory, end, status):
     whole = tmp_path_factory.mktemp("whole") / "tiny.yaml"
     whole.write_text(STUDY.replace("epochs: 2", "epochs: 8"))

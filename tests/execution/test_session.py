@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
 from hail_study.study import TrialSpec, configure

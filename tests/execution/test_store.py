@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from hail_study.execution.store import Store
 
 
@@ -67,7 +68,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(store, monkeypatch):
 
         def open_output_stream(self, path):
             real(path).close()  # the partial file exists, as on a real disk
-            return open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+            return open("/dev/full", "wb", buffering=0)
 
     inner, store._fs = store._fs, FullDisk()
     with pytest.raises(OSError, match="No space left"):

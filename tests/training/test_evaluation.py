@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from hail_study.data import split
 from hail_study.models import PeerNetwork
 from hail_study.training.evaluation import Diverged, Evaluator

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from hail_study.training.metrics import Ranking, gains, summarise
 
 

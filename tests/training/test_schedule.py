@@ -1,4 +1,5 @@
 import pytest
+
 from hail_study.training.schedule import learning_rate_factor
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from hail_study.study import configure
 from hail_study.training import Diverged, Trial
 from hail_study.training.checkpoint import TornCheckpoint
@@ -18,7 +19,8 @@ def without_time(history):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"peers.count": 1}, {"peers.coupling": "mutual"}, {"training.warmup": 3, "training.decay": "linear"}]
+    "changes",
+    [{}, {"peers.count": 1}, {"peers.coupling": "mutual"}, {"training.warmup": 3, "training.decay": "linear"}],
 )
 def test_a_continued_trial_is_bit_identical_to_an_uninterrupted_one(tiny, tiny_data, changes):
     configuration = configure(tiny, changes)
