@@ -4,11 +4,12 @@ Settings that cannot matter are set to a neutral level, so that equal trainings 
 A new component whose settings matter only sometimes adds a line to `RULES`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from hail_study.study.catalogue import STAGES
 from hail_study.study.configuration import Configuration
 from hail_study.study.factors import ABSENT, default, level, replaced
 
@@ -32,6 +33,11 @@ class Rule:
     neutral: Any = _DEFAULT
 
 
+def _paradigms(paradigm: str, by_peer: Sequence[str]) -> set[str]:
+    """Every paradigm that trains some peer at some time."""
+    return {part for one in by_peer or [paradigm] for part in STAGES.get(one, (one,))}
+
+
 RULES: Final = (
     Rule(
         ("peers.coupling",),
@@ -42,7 +48,47 @@ RULES: Final = (
     Rule(("peers.share", "peers.inference"), ("peers.count",), lambda count: count > 1),
     Rule(("peers.alpha",), ("peers.coupling",), lambda coupling: coupling != "independent"),
     Rule(("peers.gamma", "peers.terms"), ("peers.coupling",), lambda coupling: coupling == "med"),
-    Rule(("data.lag",), ("data.cue",), lambda cue: cue > 0),
+    Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
+    Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part")),
+    Rule(
+        (
+            "encoder.name",
+            "encoder.heads",
+            "encoder.inner",
+            "encoder.attention_dropout",
+            "encoder.norm",
+            "readout.lags",
+            "objective.loss",
+            "objective.temporal",
+            "peers.share",
+            "evaluation.filter_seen",
+        ),
+        ("data.source",),
+        lambda source: source not in ("mosaic", "digits"),
+    ),
+    Rule(
+        ("readout.paradigm", "objective.loss", "peers.share", "peers.inference", "evaluation.filter_seen"),
+        ("data.source",),
+        lambda source: source not in ("functional", "copying"),
+    ),
+    Rule(("readout.by_peer",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
+    Rule(("readout.inference", "readout.lags"), ("readout.paradigm",), lambda paradigm: paradigm != "last"),
+    Rule(("readout.distil",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
+    Rule(("readout.r",), ("readout.paradigm", "readout.by_peer"), lambda *given: "power" in _paradigms(*given)),
+    Rule(("readout.estimator",), ("readout.paradigm", "readout.by_peer"), lambda *given: "hard" in _paradigms(*given)),
+    Rule(
+        ("readout.samples", "readout.baseline", "readout.temperature"),
+        ("readout.estimator",),
+        lambda estimator: estimator != "exact",
+    ),
+    Rule(
+        ("readout.switch", "readout.switch_rate", "readout.switch_share", "readout.switch_patience"),
+        ("readout.paradigm", "readout.by_peer"),
+        lambda *given: bool({"hybrid", "lvml-then-hard"}.intersection(given[1] or given[:1])),
+    ),
+    Rule(("readout.switch_share",), ("readout.switch",), lambda switch: switch == "share"),
+    Rule(("readout.switch_patience",), ("readout.switch",), lambda switch: switch == "plateau"),
+    Rule(("objective.temporal_variant",), ("objective.temporal",), lambda p: p != 0),
 )
 """Applied in this order: a rule may rely on the neutral levels that the rules above it set."""
 

@@ -30,10 +30,14 @@ PARADIGMS: Final = {
     "lvml": "hail_study.models.readouts.lvml:Lvml",
     "logit-mix": "hail_study.models.readouts.soft:LogitMix",
     "power": "hail_study.models.readouts.lvml:Power",
-    "hybrid": "hail_study.models.readouts.hybrid:SoftThenHard",
-    "lvml-then-hard": "hail_study.models.readouts.hybrid:LvmlThenHard",
 }
 """How a focus on single segments is trained (`readout.paradigm`)."""
+
+STAGES: Final[dict[str, tuple[str, ...]]] = {
+    "hybrid": ("soft", "hard"),
+    "lvml-then-hard": ("lvml", "hard"),
+}
+"""Paradigms that are two others, one after the other."""
 
 SOURCES: Final = {
     "planted": "hail_study.data.planted:planted",

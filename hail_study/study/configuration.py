@@ -75,6 +75,63 @@ class FileData(_Data):
     ] = "file-order"
 
 
+class _Examples(Section):
+    """Generated examples of a fixed shape, in three parts."""
+
+    train: Annotated[int, Field(ge=1, description="Training examples.")] = 2000
+    valid: Annotated[int, Field(ge=1, description="Validation examples.")] = 1000
+    test: Annotated[int, Field(ge=1, description="Test examples.")] = 2000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class MosaicData(_Examples):
+    """Segment selection: one segment of each example tells its class (see `hail_study.data.mosaic`)."""
+
+    source: Literal["mosaic"]
+    segments: Annotated[int, Field(ge=2, description="m, segments of an example; one is the foreground.")] = 20
+    classes: Annotated[int, Field(ge=2, description="C, classes of the foreground.")] = 10
+    backgrounds: Annotated[int, Field(ge=0, description="Kinds of background segment; 0: zero vectors.")] = 10
+    noise: Annotated[float, Field(ge=0, description="Standard deviation of a segment's noise, in all.")] = 1.0
+    features: Annotated[int, Field(ge=2, description="Numbers in a segment; kinds of segment are orthogonal.")] = 32
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.features < self.classes + self.backgrounds:
+            raise ValueError(f"features ({self.features}) must be at least classes + backgrounds")
+        return self
+
+
+class DigitsData(_Examples):
+    """Segment selection among images of digits (scikit-learn's, 8 x 8; needs the extra `digits`)."""
+
+    source: Literal["digits"]
+    segments: Annotated[int, Field(ge=2, description="m, images of an example; one is the foreground.")] = 20
+    classes: Annotated[
+        int, Field(ge=2, le=8, description="C: the digits 0 to C - 1 are foreground, the others background.")
+    ] = 5
+
+
+class FunctionalData(_Examples):
+    """Sequence memory: a causal linear functional of white noise (see `hail_study.data.memory`)."""
+
+    source: Literal["functional"]
+    functional: Annotated[
+        Literal["exponential", "polynomial", "shifted", "two-part", "airy"],
+        Field(description="The memory that must be learned, as a function of the lag."),
+    ] = "exponential"
+    length: Annotated[int, Field(ge=2, description="T, steps of a sequence.")] = 64
+    lag: Annotated[int, Field(ge=0, description="Lag of `shifted`, and of the second part of `two-part`.")] = 32
+
+
+class CopyingData(_Examples):
+    """Sequence memory: symbols to be repeated after a gap (see `hail_study.data.memory`)."""
+
+    source: Literal["copying"]
+    symbols: Annotated[int, Field(ge=1, description="Symbols to be remembered.")] = 5
+    alphabet: Annotated[int, Field(ge=2, description="Different symbols.")] = 8
+    gap: Annotated[int, Field(ge=1, description="Blank steps between the last symbol and the signal to repeat.")] = 20
+
+
 def _source(data: Any) -> str:
     source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", "planted")
     return str(source)
@@ -150,21 +207,19 @@ class Peers(Section):
     ] = "mean-probability"
 
 
-Paradigm = Annotated[one_of(catalogue.PARADIGMS), Field(description="How attention is trained.")]
-
-
 class Readout(Section):
     """How the states, or the segments of an example, become one prediction."""
 
     paradigm: Annotated[
-        one_of({"last": ""} | catalogue.PARADIGMS),  # type: ignore[valid-type]
+        one_of({"last": ""} | catalogue.PARADIGMS | catalogue.STAGES),  # type: ignore[valid-type]
         Field(
             description="`last`: the state at the last item. The others put a focus on single items that no attention "
             "has mixed yet, or on the segments of an example, and differ in how it is trained."
         ),
     ] = "last"
     by_peer: Annotated[
-        list[Paradigm], Field(description="A paradigm for each peer, in turn; empty: `paradigm` for all.")
+        list[one_of(catalogue.PARADIGMS | catalogue.STAGES)],  # type: ignore[valid-type]
+        Field(description="A paradigm for each peer, in turn; empty: `paradigm` for all."),
     ] = []
     inference: Annotated[
         Literal["own", "argmax", "mixture", "average", "logits"],

@@ -9,14 +9,16 @@ from hail_study.study.arms import REFERENCE, Declaration, declarations
 from hail_study.study.canonical import canonical, matters
 from hail_study.study.configuration import Configuration, FileData
 from hail_study.study.configure import changed
-from hail_study.study.errors import StudyError
+from hail_study.study.errors import Problem, StudyError
 from hail_study.study.factors import ABSENT, flatten, level, replaced, unknown_factor
 from hail_study.study.keys import arm_key
+from hail_study.study.measures import measures
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
 from hail_study.study.sections import Changes, Value
 from hail_study.study.space import Space, level_paths, probes, space_of
+from hail_study.study.tasks import misfits, task_of
 
 
 def reference_of(file: StudyFile) -> Configuration:
@@ -82,6 +84,7 @@ class Expansion:
             self._problems.add_arm(declaration, error.problems)
             return None
         self._check_file(configuration, declaration)
+        self._check_task(configuration, declaration)
         space = space_of(configuration, self._searched, declaration.changes)
         self._check_space(configuration, declaration, space)
         settled = canonical(configuration, free=space)
@@ -111,6 +114,16 @@ class Expansion:
         if self._check_data and isinstance(data, FileData) and not data.path.is_file():
             path = declaration.paths.get("data.path", ("data", "path"))
             self._problems.add(path, f"no such file: {data.path}" if not data.path.is_dir() else "a folder, not a file")
+
+    def _check_task(self, configuration: Configuration, declaration: Declaration) -> None:
+        """The levels and the metrics must suit the task that the data set."""
+        problems = [Problem(reason, factor) for factor, reason in misfits(configuration)]
+        self._problems.add_arm(declaration, problems)
+        task = task_of(configuration.data.source)
+        for index, metric in enumerate(self._file.metrics.report):
+            if not measures(task, metric):
+                message = f"{metric} is no metric of {configuration.data.source} data"
+                self._problems.add(("metrics", "report", index), message, once=metric)
 
     def _check_space(self, configuration: Configuration, declaration: Declaration, space: Space) -> None:
         """Levels that are possible in themselves must be possible in the arm."""

@@ -12,7 +12,7 @@ METRICS: Final = {
 }
 """Task -> pattern of its metrics."""
 
-UNKNOWN: Final = "not a metric: hr@10, ndcg@10 (any cut-off) or mrr; for other tasks accuracy, focus_accuracy, mse ..."
+UNKNOWN: Final = "not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy or mse"
 
 _ERRORS: Final = re.compile(r"mse|last_mse|memory_error.*|cross_entropy|focus_entropy|effective_positions|ftpf|ffp[tf]")
 

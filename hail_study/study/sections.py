@@ -1,6 +1,7 @@
 """What every mapping of a study file has in common, and the types its values are made of."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -23,7 +24,7 @@ class Section(BaseModel):
     )
 
 
-def one_of(names: dict[str, str]) -> Any:
+def one_of(names: Mapping[str, object]) -> Any:
     """A string that must be a key of `names`, shown as an enumeration in the JSON Schema."""
 
     def check(value: str) -> str:

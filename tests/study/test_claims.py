@@ -57,7 +57,10 @@ def test_interactions(study) -> None:
     [
         ("dmll > reference", "no arm `dmll`; did you mean `dml`?"),
         ("dml > refrence on hr@10", "no arm `refrence`; did you mean `reference`?"),
-        ("dml > reference on hr", "hr is not a metric: hr@10, ndcg@10 (any cut-off) or mrr"),
+        (
+            "dml > reference on hr",
+            "hr is not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy or mse",
+        ),
         ("dml > reference by at least x", "x is not a number"),
         ("dml > reference by at least -1", "a margin must be above 0, not -1"),
         ("dml = reference by at least 0.1", "`=` has no margin: metrics.smallest_effect says what counts as equal"),
