@@ -1,0 +1,54 @@
+"""Which task a configuration sets, and what in it does not suit that task."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from hail_study.study.configuration import Configuration
+
+_OF_SOURCE: Final = {
+    "planted": "next-item",
+    "file": "next-item",
+    "mosaic": "segments",
+    "digits": "segments",
+    "functional": "memory",
+    "copying": "memory",
+}
+
+MIXED: Final = ("hard", "lvml", "power", "hybrid", "lvml-then-hard")
+"""Paradigms that mix the predictions of segments, so that there is no single state that predicts."""
+
+
+def task_of(source: str) -> str:
+    """The task that data of a source set."""
+    return _OF_SOURCE[source]
+
+
+def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Factors whose levels the task cannot use, each with the reason."""
+    source, readout, peers = configuration.data.source, configuration.readout, configuration.peers
+    task = task_of(source)
+    if task == "segments" and readout.paradigm == "last":
+        yield "readout.paradigm", f"`last` chooses no segment; {source} data need soft, hard, lvml ..."
+    if task == "memory" and readout.paradigm != "last":
+        yield "readout.paradigm", f"{source} data have no segments to put a focus on; they need `last`"
+    if task == "memory" and configuration.encoder.name == "bert4rec":
+        yield "encoder.name", f"bert4rec sees the future; {source} data need a causal encoder"
+    if task != "next-item" and peers.count > 1 and peers.coupling != "independent":
+        yield (
+            "peers.coupling",
+            f"{source} data need peers that are `independent` (or share their focus, readout.distil)",
+        )
+    if task == "next-item" and readout.paradigm != "last":
+        yield from _focused(configuration)
+
+
+def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    readout, peers = configuration.readout, configuration.peers
+    if configuration.encoder.name == "bert4rec":
+        yield "encoder.name", "bert4rec predicts in the middle; a focus on earlier items needs a causal encoder"
+    mixed = {*readout.by_peer, readout.paradigm}.intersection(MIXED)
+    if mixed and peers.count > 1 and peers.coupling != "independent":
+        yield (
+            "peers.coupling",
+            f"{peers.coupling} needs one state that predicts, which {sorted(mixed)[0]} does not have",
+        )
