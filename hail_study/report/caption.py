@@ -97,11 +97,11 @@ def _marks(table: Table) -> str:
 def _budgets(table: Table) -> str:
     if not table.planned_search:
         return "Hyperparameters were not searched."
-    used = {row.search.trials for row in table.rows if row.search}
+    used = {row.search.trials for row in table.arms if row.search}
     if used <= {table.planned_search}:
         trials = count(table.planned_search, "trial")
         return f"Every arm with something to search was tuned on validation data with {trials}."
-    uneven = ", ".join(f"{row.arm}: {row.search.trials}" for row in table.rows if row.search)
+    uneven = ", ".join(f"{row.arm}: {row.search.trials}" for row in table.arms if row.search)
     return f"Search budgets are NOT equal (planned {table.planned_search} trials an arm): {uneven}."
 
 
@@ -113,7 +113,7 @@ def _baselines(table: Table) -> str:
 
 def _shortfalls(table: Table) -> list[str]:
     """Trials that failed, were stopped or never ran: said, because what is missing is rarely missing at random."""
-    short = {row.arm: _shortfall(row) for row in table.rows}
+    short = {row.arm: _shortfall(row) for row in table.arms}
     said = [f"{arm}: {text}" for arm, text in short.items() if text]
     return [f"Not all trials finished, and means are over those that did ({'; '.join(said)})."] if said else []
 
@@ -128,10 +128,10 @@ def _doubts(table: Table) -> list[str]:
     doubts = []
     if len(table.provenance["data"]) > 1:
         doubts.append("Arms were trained on differently prepared data: their test targets may differ.")
-    idle = [row.arm for row in table.rows if _changes_nothing(row, table)]
+    idle = [row.arm for row in table.arms if _changes_nothing(row, table)]
     if idle:
         doubts.append(f"Exactly the reference's scores on every seed: {listed(idle)}. Does the change reach the model?")
-    disagreeing = [row.arm for row in table.rows if _disagrees(row, table)]
+    disagreeing = [row.arm for row in table.arms if _disagrees(row, table)]
     if disagreeing:
         doubts.append(f"Interval and exact test disagree for {listed(disagreeing)}: read both with care.")
     return doubts

@@ -103,7 +103,7 @@ def _contrast(name: str, by_seed: Mapping[int, float], confidence: float, family
 
 def _missing(claim: "Claim") -> str:
     if claim.kind == "interaction":
-        return f"the study does not cross {' and '.join(claim.factors)} on at least two complete seeds"
+        return f"fewer than two seeds finished in every cell of {' and '.join(claim.factors)}"
     return "fewer than two seeds finished in both arms"
 
 

@@ -43,6 +43,13 @@ class Grid:
         """Which columns hold numbers."""
         return tuple(any(row[column].numeric for row in self.arms) for column in range(len(self.headings)))
 
+    def select(self, columns: Sequence[int]) -> "Grid":
+        """Some of the columns, in this order."""
+        arms, baselines = (
+            tuple(tuple(row[column] for column in columns) for row in rows) for rows in (self.arms, self.baselines)
+        )
+        return Grid(tuple(self.headings[column] for column in columns), arms, baselines)
+
 
 def layout(table: Table) -> Grid:
     """Lay a table out: arm, n, a column per metric, and the comparison on the primary metric."""
@@ -57,7 +64,7 @@ def layout(table: Table) -> Grid:
             "p (Holm)",
             "Verdict",
         ),
-        arms=tuple((Cell(_label(row)), _n(row), *_means(row, table), *_comparison(row, table)) for row in table.rows),
+        arms=tuple((Cell(_label(row)), _n(row), *_means(row, table), *_comparison(row, table)) for row in table.arms),
         baselines=tuple(
             (Cell(name), Cell("–"), *_baseline(name, table), Cell("–"), Cell("–"), Cell("–"), Cell("baseline"))
             for name in table.baselines
@@ -96,7 +103,7 @@ def _baseline(name: str, table: Table) -> list[Cell]:
 
 
 def _column(metric: str, table: Table) -> list[float]:
-    return [row.means[metric].estimate for row in table.rows] + [one[metric] for one in table.baselines.values()]
+    return [row.means[metric].estimate for row in table.arms] + [one[metric] for one in table.baselines.values()]
 
 
 def _emphasis(value: float, column: Sequence[float]) -> Emphasis:

@@ -76,7 +76,7 @@ class Table:
         description: From the study file.
         primary: The metric of the headline.
         families: Metric -> the family its comparisons are corrected in, in the order of the columns.
-        rows: The arms, in the order of the study.
+        arms: In the order of the study.
         baselines: Name -> metric -> value.
         seeds: Of the confirm phase.
         planned_search: Trials the study file gives every arm, 0 without a search.
@@ -89,7 +89,7 @@ class Table:
     description: str
     primary: str
     families: Mapping[str, Family]
-    rows: tuple[Row, ...]
+    arms: tuple[Row, ...]
     baselines: Mapping[str, Mapping[str, float]]
     seeds: tuple[int, ...]
     planned_search: int
@@ -108,7 +108,7 @@ class Table:
 
     @property
     def reference(self) -> Row:
-        return next(row for row in self.rows if row.reference)
+        return next(row for row in self.arms if row.reference)
 
 
 def build_table(results: Results, users: bool = True) -> Table:
@@ -131,7 +131,7 @@ def build_table(results: Results, users: bool = True) -> Table:
         description=study.file.description,
         primary=metrics.primary,
         families=families,
-        rows=rows,
+        arms=rows,
         baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
         seeds=tuple(study.file.seed_list),
         planned_search=study.file.search.trials if study.file.search else 0,

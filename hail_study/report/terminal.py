@@ -42,7 +42,7 @@ class TerminalTable:
 
         grid = layout(self.table)
         for columns in self._choices(grid):
-            shown = _rich_table(grid, columns, self.table.study)
+            shown = _rich_table(grid.select(columns), self.table.study)
             if Measurement.get(console, options.update(max_width=10_000), shown).maximum <= options.max_width:
                 break
         yield shown
@@ -57,19 +57,18 @@ class TerminalTable:
         return [[place for place, name in enumerate(grid.headings) if name not in names] for names in given_up]
 
 
-def _rich_table(grid: Grid, columns: list[int], title: str) -> "RichTable":
+def _rich_table(grid: Grid, title: str) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
 
     shown = RichTable(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for column in columns:
-        numeric = grid.numeric[column]
-        shown.add_column(grid.headings[column], justify="right" if numeric else "left", no_wrap=numeric)
+    for heading, numeric in zip(grid.headings, grid.numeric, strict=True):
+        shown.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric)
     for row in grid.arms:
-        shown.add_row(*(_cell(row[column]) for column in columns))
+        shown.add_row(*map(_cell, row))
     shown.add_section()
     for row in grid.baselines:
-        shown.add_row(*(_cell(row[column]) for column in columns), style="dim")
+        shown.add_row(*map(_cell, row), style="dim")
     return shown
 
 

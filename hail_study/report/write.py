@@ -1,15 +1,21 @@
 """The files of a report."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hail_study.report.figures import FIGURES, forest, save
+from hail_study.report.page import render_page
 from hail_study.report.read import Results
 from hail_study.report.table import Table, build_table
+from hail_study.report.wording import metric_name
 from hail_study.report.writers import WRITERS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def write_report(results: Results, folder: Path, table: Table | None = None) -> list[Path]:
-    """Write a study's tables and figures.
+    """Write a study's tables, figures and page.
 
     Equal records give equal bytes, whatever order their trials finished in.
 
@@ -27,8 +33,18 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
     for suffix, write in WRITERS.items():
         paths.append(folder / f"table.{suffix}")
         paths[-1].write_text(write(table), encoding="utf-8")
-    figures = {"forest": forest(table)} | {name: draw(results) for name, (_, draw) in FIGURES.items()}
-    for name, figure in figures.items():
-        if figure is not None:
-            paths += save(figure, folder / name)
+    shown = {}
+    for name, (shows, figure) in _figures(results, table).items():
+        files = save(figure, folder / name)
+        shown[name] = (shows, files[0].read_text(encoding="utf-8"))
+        paths += files
+    paths.append(folder / "report.html")
+    paths[-1].write_text(render_page(results, table, shown), encoding="utf-8")
     return paths
+
+
+def _figures(results: Results, table: Table) -> dict[str, tuple[str, "Figure"]]:
+    """Name -> what it shows, and the figure; only those with something to show."""
+    shows = f"Difference from {table.reference.arm} in {metric_name(table.primary)}, with intervals and single seeds"
+    drawn = {name: (text, draw(results)) for name, (text, draw) in FIGURES.items()}
+    return {"forest": (shows, forest(table))} | {name: (text, one) for name, (text, one) in drawn.items() if one}

@@ -1,7 +1,6 @@
 """Small studies with a record made by hand: no training, no MLflow."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,12 +73,12 @@ class HandmadeRecord:
         return row
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> type[HandmadeRecord]:
     return HandmadeRecord
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_ranks() -> Callable[..., np.ndarray]:
     """Ranks of which a share (`level`) is near the top, with noise of their own for each seed."""
 
@@ -91,12 +90,12 @@ def make_ranks() -> Callable[..., np.ndarray]:
     return make
 
 
-@pytest.fixture
-def make_study(tmp_path: Path) -> Callable[..., Study]:
+@pytest.fixture(scope="session")
+def make_study(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Study]:
     """Load a study from YAML, the demo study unless another is given."""
 
     def make(*overrides: str, text: str = STUDY) -> Study:
-        path = tmp_path / "study.yaml"
+        path = tmp_path_factory.mktemp("study") / "study.yaml"
         path.write_text(text, encoding="utf-8")
         return load(path, overrides)
 
@@ -108,13 +107,13 @@ def study(make_study: Callable[..., Study]) -> Study:
     return make_study()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stray_arm() -> Any:
     """Something with the name and key of an arm, or a baseline, that no study file declares."""
     return lambda name, key="": SimpleNamespace(name=name, key=key or name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fill(make_record, make_ranks) -> Callable[..., HandmadeRecord]:
     """A record with finished trials of every arm: `fill(study, level_of)`."""
 

@@ -34,7 +34,6 @@ metrics:
   smallest_effect: {ndcg@10: 0.05}
 claims:
   - interaction(encoder.blocks, peers.count)
-  - interaction(peers.count, encoder.dim)
 """
 
 
@@ -91,7 +90,7 @@ def test_all_contrasts_of_all_claims_are_one_family(make_study, fill) -> None:
     study = make_study(text=CLAIMS)
     found = results(fill(study, lambda arm: LEVELS[arm.name]), study)
     claim = evaluate(found)[0].contrasts[0]
-    single = -1 * build_table(found).rows[1].comparisons["ndcg@10"].difference.estimate
+    single = -1 * build_table(found).arms[1].comparisons["ndcg@10"].difference.estimate
     assert claim.interval.estimate == pytest.approx(single)
     assert len(evaluate(found)) == 6
     alone = make_study("claims=[reference > without med on ndcg@10]", text=CLAIMS)
@@ -108,14 +107,21 @@ def test_an_interaction_is_found_where_one_is_planted(make_study, fill, interact
         other = 0.1 if "encoder.blocks" in arm.changes else 0.0
         return 0.3 + more + other + (0.3 if interacting and more and other else 0.0)
 
-    first, second = evaluate(results(fill(study, level, users=20_000), study))
+    (first,) = evaluate(results(fill(study, level, users=20_000), study))
     assert first.status == status
     assert [one.name for one in first.contrasts] == [
         "peers.count=3 × encoder.blocks=1",
         "peers.count=4 × encoder.blocks=1",
     ]
-    assert second.status == "undecided"
-    assert "does not cross" in second.reason
+
+
+def test_an_interaction_without_two_complete_seeds_is_undecided_and_says_why(make_study, fill) -> None:
+    study = make_study("seeds=2", text=CROSSED)
+    record = fill(study, lambda arm: 0.5)
+    record.rows[0]["status"] = "failed"
+    (only,) = evaluate(results(record, study))
+    assert only.status == "undecided"
+    assert "in every cell" in only.reason
 
 
 def test_a_claim_about_an_arm_without_results_is_undecided_and_says_why(make_study, fill) -> None:

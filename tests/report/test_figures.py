@@ -26,7 +26,7 @@ seeds: 3
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def full(make_study, fill):
     """Results of a study in which every figure has something to show."""
     study = make_study(text=FULL)

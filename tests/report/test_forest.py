@@ -17,7 +17,7 @@ def test_every_arm_but_the_reference_has_a_row_with_its_pairs(table) -> None:
 
 def test_verdicts_are_written_out_not_only_coloured(table) -> None:
     words = [text.get_text().split()[-1] for text in forest(table).axes[0].texts]
-    assert words == [str(row.verdict("ndcg@10")) for row in table.rows[1:]]
+    assert words == [str(row.verdict("ndcg@10")) for row in table.arms[1:]]
 
 
 def test_a_joint_interval_that_leaves_the_figure_ends_in_an_arrow(make_study, fill) -> None:

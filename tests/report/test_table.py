@@ -16,7 +16,7 @@ def table(record, study):
 
 
 def row(table, name):
-    return next(one for one in table.rows if one.arm == name)
+    return next(one for one in table.arms if one.arm == name)
 
 
 def test_difference_interval_is_the_paired_t_tests(table, record, study) -> None:
@@ -90,7 +90,7 @@ def test_an_arm_without_any_success_is_a_row_of_its_own(study, record) -> None:
 def test_a_study_of_one_seed_decides_nothing(make_study, fill) -> None:
     study = make_study("seeds=1")
     table = build_table(results(fill(study, lambda arm: 0.5 if arm.reference else 0.9), study))
-    assert {one.verdict("ndcg@10") for one in table.rows[1:]} == {"undecided"}
+    assert {one.verdict("ndcg@10") for one in table.arms[1:]} == {"undecided"}
 
 
 def test_an_arm_that_changes_nothing_is_pointed_out(study, record, make_ranks) -> None:

@@ -40,7 +40,7 @@ def test_csv_is_a_tidy_table_of_unrounded_numbers(table) -> None:
     lines = list(csv.DictReader(io.StringIO(WRITERS["csv"](table))))
     assert len(lines) == (4 + 2) * 3
     line = next(one for one in lines if one["arm"] == "without med" and one["metric"] == "ndcg@10")
-    assert float(line["difference"]) == table.rows[1].comparisons["ndcg@10"].difference.estimate
+    assert float(line["difference"]) == table.arms[1].comparisons["ndcg@10"].difference.estimate
     assert line["p"] == ""
 
 

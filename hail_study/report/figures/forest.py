@@ -33,7 +33,7 @@ def forest(table: Table, metric: str | None = None) -> "Figure":
     from matplotlib.figure import Figure
 
     metric = metric or table.primary
-    rows = [row for row in table.rows if metric in row.comparisons]
+    rows = [row for row in table.arms if metric in row.comparisons]
     with style():
         figure = Figure(figsize=(7.0, 1.1 + 0.27 * max(len(rows), 1)))
         axes = figure.add_subplot()
@@ -110,4 +110,4 @@ def _key(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
     entries.append(Line2D([], [], color=QUIET, ls="", marker=".", ms=2.5, label="one seed"))
     if family.smallest_effect is not None:
         entries.append(Patch(color="#ececec", label=f"of no interest (±{family.smallest_effect:g})"))
-    axes.legend(handles=entries, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(entries), borderaxespad=0.2)
+    axes.figure.legend(handles=entries, loc="outside upper center", ncols=len(entries), borderaxespad=0)

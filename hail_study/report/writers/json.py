@@ -30,7 +30,7 @@ def plain(table: Table) -> dict[str, Any]:
         "family_size": {metric: family.size for metric, family in families},
         "seeds": list(table.seeds),
         "budgets": {"search_trials_per_arm": table.planned_search, "seeds_per_arm": len(table.seeds)},
-        "arms": [_row(row, table.families) for row in table.rows],
+        "arms": [_row(row, table.families) for row in table.arms],
         "baselines": [
             {"arm": name, "metrics": {metric: {"mean": _number(value)} for metric, value in values.items()}}
             for name, values in table.baselines.items()
