@@ -61,21 +61,21 @@ class Ledger:
 
     # --- study --------------------------------------------------------------------------------------------------
 
-    def begin(self, study: "Study", provenance: Mapping[str, str]) -> None:
+    def begin(self, study: "Study", provenance: Mapping[str, str], timestamp: int) -> None:
         """Open the study's experiment and its run, and a run for each arm."""
         self._begun = Runs(self._connection, self._reader, study)
         self._inherited = tags.inherited(provenance)
         self._root = study.file.name
-        run = self._runs.ensure(("study", self._root), study.file.name, tags.of_study(study, provenance))
+        run = self._runs.ensure(("study", self._root), study.file.name, tags.of_study(study, provenance), timestamp)
         self._runs.client.log_text(run.run_id, study.text, "study.yaml")
         for arm in study.arms:
-            self._ensure_arm(arm.key, arm.name, tags.of_arm(arm), _parameters(arm.configuration))
+            self._ensure_arm(arm.key, arm.name, tags.of_arm(arm), timestamp, _parameters(arm.configuration))
             self._rename_trials(arm)
 
     def _ensure_arm(
-        self, key: str, name: str, labels: tags.Tags, parameters: Mapping[str, str] | None = None
+        self, key: str, name: str, labels: tags.Tags, timestamp: int, parameters: Mapping[str, str] | None = None
     ) -> StoredRun:
-        return self._runs.ensure(("arm", key), name, self._child(self._study_run()) | labels, parameters)
+        return self._runs.ensure(("arm", key), name, self._child(self._study_run()) | labels, timestamp, parameters)
 
     def _rename_trials(self, arm: "Arm") -> None:
         for run in self._runs.of_kind("trial"):
@@ -99,6 +99,16 @@ class Ledger:
         """Replace the description of the study's run."""
         self._runs.label(self._study_run(), {names.NOTE: names.shortened(markdown)})
 
+    def summarise(self, arm: str, metrics: Mapping[str, float], timestamp: int) -> None:
+        """Write metrics to the run of an arm; the newest count."""
+        from mlflow.entities import Metric
+
+        run = self._runs.get(("arm", arm))
+        if run is None:
+            raise RecordError(f"record: the study has no arm {arm}")
+        points = [Metric(names.stored_metric(name), value, timestamp, 0) for name, value in metrics.items()]
+        self._runs.send(run, points)
+
     def end(self, status: str, timestamp: int) -> None:
         """Close every run of the study that is still open: trials, then arms, then the study."""
         if self._begun is None:
@@ -114,18 +124,20 @@ class Ledger:
 
     # --- trials -------------------------------------------------------------------------------------------------
 
-    def start(self, spec: "TrialSpec") -> None:
+    def start(self, spec: "TrialSpec", timestamp: int) -> None:
         """Open a trial's run: the unfinished one with its key, or a new one."""
         if spec.key in self._open:
             return
         identity = ("trial", spec.key)
-        arm = self._runs.get(("arm", spec.arm)) or self._ensure_arm(spec.arm, spec.arm_name, tags.of_plain_arm(spec))
+        arm = self._runs.get(("arm", spec.arm))
+        if arm is None:
+            arm = self._ensure_arm(spec.arm, spec.arm_name, tags.of_plain_arm(spec), timestamp)
         labels = self._child(arm) | self._inherited | tags.of_trial(spec)
         known = self._runs.get(identity)
         if known is not None and known.status != "FINISHED":
             self._open[spec.key] = self._adopt(identity, known, spec, labels)
             return
-        run = self._runs.create(identity, spec.label, labels)
+        run = self._runs.create(identity, spec.label, labels, timestamp)
         self._open[spec.key] = _Trial(identity, run, _parameters(spec.configuration))
         if known is None:
             self._runs.replace(identity, run)

@@ -56,6 +56,7 @@ def stored_metric(name: str) -> str:
     return stored
 
 
+@lru_cache(maxsize=4096)
 def metric(stored: str) -> str:
     """The name that `stored_metric` was given."""
     return _STORED.sub(lambda match: f"_at_{match[1][1:]}" if match[1] else "@", stored)

@@ -55,6 +55,7 @@ class Record:
         self._reader: Reader = SqliteReader(self.location) if self.location.database else ClientReader(connection)
         self._ledger = Ledger(connection, self._reader)
         self._claim = Claim(self.location)
+        self._started = 0
         self._persistence = Persistence(self.location, patience)
         self._writer = Writer(self._persistence, self._ledger.tick)
 
@@ -72,11 +73,11 @@ class Record:
                 store is lost.
         """
         self._claim.take(study.file.name)
-        self._writer.put(partial(self._ledger.begin, study, dict(tags)))
+        self._writer.put(partial(self._ledger.begin, study, dict(tags), self._starting()))
 
     def start(self, trial: "TrialSpec") -> None:
         """Open the run of a trial, under its arm's; an unfinished one with the same key is continued."""
-        self._writer.put(partial(self._ledger.start, trial))
+        self._writer.put(partial(self._ledger.start, trial, self._starting()))
 
     def epoch(self, key: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """Record what an epoch measured; an epoch that the run holds already is left as it is.
@@ -116,6 +117,18 @@ class Record:
         """Replace the description that MLflow shows of the study's run."""
         self._writer.put(partial(self._ledger.describe, markdown))
 
+    def summarise(self, arm: str, metrics: Mapping[str, float]) -> None:
+        """Show metrics beside an arm, such as its means over seeds; the newest replace what was shown before.
+
+        Args:
+            arm: The arm's key.
+            metrics: They appear in MLflow's table of runs only; `trials` does not return them.
+
+        Raises:
+            RecordError: A metric's name cannot be stored.
+        """
+        self._writer.put(partial(self._ledger.summarise, arm, _checked(metrics), _now()))
+
     def flush(self) -> None:
         """Wait until everything is written."""
         self._writer.put(self._ledger.flush)
@@ -129,6 +142,11 @@ class Record:
             self._writer.close(partial(self._ledger.end, status, _now()))
         finally:
             self._claim.release()
+
+    def _starting(self) -> int:
+        """A time later than the one before, so that runs have an order even where many start in one millisecond."""
+        self._started = max(self._started + 1, _now())
+        return self._started
 
     # --- reading ------------------------------------------------------------------------------------------------
 

@@ -58,24 +58,29 @@ class Runs:
         return (run for identity, run in self._index.items() if identity[0] == kind)
 
     def ensure(
-        self, identity: Identity, name: str, labels: tags.Tags, parameters: Mapping[str, str] | None = None
+        self,
+        identity: Identity,
+        name: str,
+        labels: tags.Tags,
+        timestamp: int,
+        parameters: Mapping[str, str] | None = None,
     ) -> StoredRun:
         """The run with this identity, open, named and tagged so; created where there is none."""
         known = self._index.get(identity)
         if known is None:
-            run = self._index[identity] = self.create(identity, name, labels)
+            run = self._index[identity] = self.create(identity, name, labels, timestamp)
             self.send(run, parameters=parameters)
             return run
         self.reopen(known, name)
         self.label(known, labels)
         return known
 
-    def create(self, identity: Identity, name: str, labels: tags.Tags) -> StoredRun:
+    def create(self, identity: Identity, name: str, labels: tags.Tags, timestamp: int) -> StoredRun:
         """A new run. A store that failed to answer may have created it all the same: then it is that one."""
         if identity in self._doubtful and (found := self._search(identity)):
             return found
         self._doubtful.add(identity)
-        run = self.client.create_run(self._experiment, tags=labels, run_name=name[:250])
+        run = self.client.create_run(self._experiment, timestamp, labels, name[:250])
         self._doubtful.discard(identity)
         info = run.info
         return StoredRun(info.run_id, name, "RUNNING", info.start_time, None, info.artifact_uri, dict(labels))

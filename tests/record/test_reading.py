@@ -113,7 +113,7 @@ def test_ranks_keep_their_type(open_record: Callable[[], Record], written: dict[
     assert set(map(str, ranks.dtypes)) == {"int32"}
     with pytest.raises(RecordError, match=r"no artifact ranks\.parquet"):
         record.ranks(runs[written["failed"].key])
-    with pytest.raises(RecordError, match="no run|not found"):
+    with pytest.raises(RecordError, match=r"no run|not found"):
         record.ranks("0" * 32)
 
 

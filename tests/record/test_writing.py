@@ -1,5 +1,6 @@
 """What MLflow holds after a study was written, seen through MLflow's own client."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,26 @@ def test_the_description_of_a_study_can_be_replaced(record: Record) -> None:
     note = mlflow_runs(record)["tiny"].data.tags["mlflow.note.content"]
     assert note.startswith("# Result")
     assert len(note) <= 8000
+
+
+def test_an_arm_shows_what_its_trials_came_to(record: Record) -> None:
+    for mean in (0.3, 0.2):
+        record.summarise(SINGLE, {"test/ndcg@10": mean})
+        record.flush()
+    record.end("finished")
+    assert mlflow_runs(record)["peers.count=1"].data.metrics == {"test/ndcg_at_10": 0.2}
+
+
+def test_runs_last_from_the_call_that_starts_them_to_the_call_that_ends_them(record: Record, make_trial: Any) -> None:
+    spec = make_trial()
+    before = time.time()
+    record.start(spec)
+    time.sleep(0.05)
+    record.finish(spec.key, "finished", {}, None)
+    after = time.time()
+    record.end("finished")
+    info = mlflow_runs(record)[spec.label].info
+    assert int(before * 1000) <= info.start_time <= info.end_time - 50 <= after * 1000
 
 
 def test_artifacts_are_where_mlflow_looks_for_them(record: Record, make_trial: Any, folder: Path) -> None:
