@@ -16,7 +16,7 @@ FORBIDDEN = {
     "objectives": {"ray", "mlflow", "optuna"},
     "training": {"ray", "mlflow", "optuna"},
     "record": {"torch", "ray", "optuna"},
-    "report": {"torch", "ray", "optuna"},
+    "report": {"torch", "ray"},
 }
 INNER = {
     "study": {"data", "models", "objectives", "training", "record", "execution", "report"},

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hail_study.execution.sampling import Tried, propose
-from hail_study.study import Arm, Study, TrialSpec, Value, configure
+from hail_study.study import Arm, Study, TrialSpec, Value, active, configure
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -108,7 +108,7 @@ class ArmAgenda:
                 number=number,
                 attempt=attempt,
             )
-            spec = self._spec("search", self._search.seed, found, number)
+            spec = self._spec("search", self._search.seed, active(self.arm.space, found), number)
             if spec.key not in self.specs:
                 return spec
         self.budget = number
@@ -123,7 +123,7 @@ class ArmAgenda:
     def _spec(
         self, phase: Literal["search", "confirm"], seed: int, hyperparameters: Mapping[str, Value], number: int | None
     ) -> TrialSpec:
-        changes = dict(hyperparameters) | {"evaluation.select": self._file.metrics.primary}
+        changes = dict(hyperparameters)
         if phase == "search" and self._search and self._search.epochs:
             changes["training.epochs"] = self._search.epochs
         return TrialSpec(

@@ -37,9 +37,11 @@ def datasets(study: Study) -> dict[str, Prepared]:
 
 def open_agenda(study: Study, data: Mapping[str, Prepared], trials: pd.DataFrame) -> Agenda:
     """The agenda of a study, less what the record's `trials` already hold."""
-    value = f"validation/{study.file.metrics.primary}"
-    ended = trials[trials["status"].isin(["finished", "pruned"])]
-    known = {row["key"]: Outcome(row["status"], row.get(value)) for row in ended.to_dict("records")}
+    selected = {arm.key: f"validation/{arm.configuration.evaluation.select}" for arm in study.arms}
+    ended = trials[trials["status"].isin(["finished", "pruned"]) & trials["arm_key"].isin(selected)]
+    known = {
+        row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]])) for row in ended.to_dict("records")
+    }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
     return Agenda(study, fingerprints, training_version(), known)
 
@@ -123,7 +125,7 @@ def _tune(
 ) -> None:
     compute = study.file.compute
     recorder = Recorder(record, store)
-    with cluster(compute, address) as slots, Progress(agenda, study.file.metrics.primary, console) as progress:
+    with cluster(compute, address) as slots, Progress(agenda, console) as progress:
         import ray
         from ray import tune
 

@@ -48,9 +48,8 @@ class Pace:
 class Progress:
     """Observes trials and shows them. Use as a context manager around the study's run."""
 
-    def __init__(self, agenda: Agenda, metric: str, console: Console) -> None:
+    def __init__(self, agenda: Agenda, console: Console) -> None:
         self._agenda = agenda
-        self._metric = metric
         self._console = console
         self._running: dict[str, _Running] = {}
         self._pace = Pace()
@@ -73,7 +72,7 @@ class Progress:
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         running = self._running.setdefault(spec.key, _Running(spec))
         running.epoch = int(entry["epoch"])
-        value = entry[f"validation/{self._metric}"]
+        value = entry[f"validation/{spec.configuration.evaluation.select}"]
         running.value = value if running.value is None else max(running.value, value)
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
@@ -87,7 +86,7 @@ class Progress:
     # --- plain lines --------------------------------------------------------------------------------------------
 
     def _line(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float]) -> str:
-        value = "" if outcome.value is None else f"  validation {self._metric} {outcome.value:.4f}"
+        value = "" if outcome.value is None else f"  validation {spec.configuration.evaluation.select} {outcome.value:.4f}"
         cost = f"  {metrics['epochs']:.0f} epochs, {metrics['seconds']:.1f} s" if "seconds" in metrics else ""
         return (
             f"[{self._ended}/{self._agenda.planned}] {self._clock()}  {outcome.status:8} {describe(spec)}{value}{cost}"
@@ -116,7 +115,7 @@ class Progress:
         table = Table(box=None, pad_edge=False)
         for name in ("arm", "search", "confirm", "failed"):
             table.add_column(name, justify="left" if name == "arm" else "right")
-        table.add_column(f"best {self._metric}", justify="right")
+        table.add_column("best validation", justify="right")
         arms = list(self._agenda.arms.values())
         active = [arm for arm in arms if not arm.done] + [arm for arm in arms if arm.done]
         for arm in active[:_VISIBLE_ARMS]:

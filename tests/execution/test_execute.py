@@ -53,7 +53,7 @@ def scores(trials):
 def test_a_study_is_trained_recorded_and_not_trained_again(local_ray, study_path):
     ending, trials = run(study_path)
     assert ending.complete
-    assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 4, "baseline": 2}
+    assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 4, "baseline": 3}
     assert set(trials["status"]) == {"finished"}
     assert trials["key"].is_unique
     again, same = run(study_path)
