@@ -15,6 +15,7 @@ def caption(table: Table) -> list[str]:
         _marks(table),
         _budgets(table),
         _baselines(table),
+        _aliases(table),
         *_shortfalls(table),
         *_doubts(table),
     ]
@@ -97,18 +98,25 @@ def _marks(table: Table) -> str:
 def _budgets(table: Table) -> str:
     if not table.planned_search:
         return "Hyperparameters were not searched."
-    used = {row.search.trials for row in table.arms if row.search}
-    if used <= {table.planned_search}:
-        trials = count(table.planned_search, "trial")
-        return f"Every arm with something to search was tuned on validation data with {trials}."
-    uneven = ", ".join(f"{row.arm}: {row.search.trials}" for row in table.arms if row.search)
-    return f"Search budgets are NOT equal (planned {table.planned_search} trials an arm): {uneven}."
+    used = {row.arm: row.search.trials for row in table.arms if row.search}
+    if len(set(used.values())) > 1:
+        uneven = ", ".join(f"{arm}: {trials}" for arm, trials in used.items())
+        return f"Search budgets are NOT equal (planned {table.planned_search} trials an arm): {uneven}."
+    trials = count(min(used.values(), default=0), "trial")
+    short = "" if set(used.values()) <= {table.planned_search} else f" of {table.planned_search} planned"
+    return f"Every arm with something to search was tuned on validation data with {trials}{short}."
 
 
 def _baselines(table: Table) -> str:
     if not table.baselines:
         return ""
     return f"{listed(list(table.baselines)).capitalize()}: not trained, one value, no seeds, not in the family."
+
+
+def _aliases(table: Table) -> str:
+    """Arms that the study file declares under several names but that are one configuration, trained once."""
+    several = [f"{row.arm} = {' = '.join(row.names[1:])}" for row in table.arms if len(row.names) > 1]
+    return f"One configuration under several names: {'; '.join(several)}." if several else ""
 
 
 def _shortfalls(table: Table) -> list[str]:
@@ -140,10 +148,11 @@ def _doubts(table: Table) -> list[str]:
 def _disagrees(row: Row, table: Table) -> bool:
     """Whether the joint interval excludes 0 while the exact test, though it could, does not reject, or the reverse."""
     one = row.comparisons.get(table.primary)
-    if one is None or smallest_p(one.pairs) * table.family.size > table.family.level:
+    if one is None:
         return False
-    excludes_zero = one.joint.low > 0 or one.joint.high < 0
-    return excludes_zero != (one.p_holm <= table.family.level)
+    rejected = one.p_holm <= table.family.level
+    decisive = rejected or smallest_p(one.pairs) * table.family.size <= table.family.level
+    return decisive and rejected != (one.joint.low > 0 or one.joint.high < 0)
 
 
 def _changes_nothing(row: Row, table: Table) -> bool:

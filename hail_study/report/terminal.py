@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 from hail_study.report.caption import essentials
 from hail_study.report.claims import Status, describe
-from hail_study.report.layout import Cell, Grid, layout
+from hail_study.report.grid import Cell, Grid
+from hail_study.report.layout import layout
 from hail_study.report.table import Table
 from hail_study.report.wording import metric_name
 
@@ -64,11 +65,10 @@ def _rich_table(grid: Grid, title: str) -> "RichTable":
     shown = RichTable(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for heading, numeric in zip(grid.headings, grid.numeric, strict=True):
         shown.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric)
-    for row in grid.arms:
-        shown.add_row(*map(_cell, row))
-    shown.add_section()
-    for row in grid.baselines:
-        shown.add_row(*map(_cell, row), style="dim")
+    for body in grid.bodies:
+        for row in body:
+            shown.add_row(*map(_cell, row))
+        shown.add_section()
     return shown
 
 

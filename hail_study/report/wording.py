@@ -49,7 +49,7 @@ def p_value(p: float, smallest: float, level: float) -> str:
     """A p-value, or why it is not worth printing: the smallest reachable one is not significant."""
     if math.isnan(p):
         return "–"
-    if smallest > level:
+    if p > level and smallest > level:
         return "n too small"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -62,8 +62,3 @@ def count(n: int, what: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def arm_label(names: Sequence[str]) -> str:
-    """An arm's name with the others that mean the same configuration."""
-    return names[0] if len(names) == 1 else f"{names[0]} ({', '.join(names[1:])})"

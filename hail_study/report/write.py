@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hail_study.report.document import document
 from hail_study.report.figures import FIGURES, forest, save
 from hail_study.report.page import render_page
 from hail_study.report.read import Results
 from hail_study.report.table import Table, build_table
 from hail_study.report.wording import metric_name
-from hail_study.report.writers import WRITERS
+from hail_study.report.writers import DATA, MARKUP
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,10 +30,7 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = table or build_table(results)
-    paths = []
-    for suffix, write in WRITERS.items():
-        paths.append(folder / f"table.{suffix}")
-        paths[-1].write_text(write(table), encoding="utf-8")
+    paths = write_tables(table, folder)
     shown = {}
     for name, (shows, figure) in _figures(results, table).items():
         files = save(figure, folder / name)
@@ -41,6 +39,16 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
     paths.append(folder / "report.html")
     paths[-1].write_text(render_page(results, table, shown), encoding="utf-8")
     return paths
+
+
+def write_tables(table: Table, folder: Path) -> list[Path]:
+    """Write a table in every format."""
+    laid_out = document(table)
+    texts = {suffix: write(laid_out) for suffix, write in MARKUP.items()}
+    texts |= {suffix: write(table) for suffix, write in DATA.items()}
+    for suffix, text in texts.items():
+        (folder / f"table.{suffix}").write_text(text, encoding="utf-8")
+    return [folder / f"table.{suffix}" for suffix in texts]
 
 
 def _figures(results: Results, table: Table) -> dict[str, tuple[str, "Figure"]]:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from hail_study.report.caption import about_claims, about_effects, caption
 from hail_study.report.claims import describe
-from hail_study.report.layout import Grid, layout
+from hail_study.report.grid import Grid
+from hail_study.report.layout import layout
 from hail_study.report.read import Results
 from hail_study.report.runs import failures, runs
 from hail_study.report.statistics import Verdict

@@ -1,16 +1,19 @@
-"""One module per format; each turns a table into text and knows nothing but markup."""
+"""One module per format.
+
+Markup writers turn a document into text and know nothing but markup; the others give a table's numbers to programs.
+"""
 
 from collections.abc import Callable
 from typing import Final
 
+from hail_study.report.grid import Document
 from hail_study.report.table import Table
-from hail_study.report.writers import csv, html, json, latex, markdown
+from hail_study.report.writers import csv, html, json, latex, markdown, typst
 
-WRITERS: Final[dict[str, Callable[[Table], str]]] = {
+MARKUP: Final[dict[str, Callable[[Document], str]]] = {
     "md": markdown.write,
     "tex": latex.write,
-    "csv": csv.write,
     "html": html.write,
-    "json": json.write,
+    "typ": typst.write,
 }
-"""File suffix -> writer."""
+DATA: Final[dict[str, Callable[[Table], str]]] = {"csv": csv.write, "json": json.write}

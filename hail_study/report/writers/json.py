@@ -77,8 +77,8 @@ def _comparison(comparison: Comparison | None, family: Family) -> dict[str, Any]
         "difference_ci": _ends(comparison.difference),
         "difference_joint_ci": _ends(comparison.joint),
         "difference_users_ci": _ends(comparison.users),
-        "p": _number(comparison.p) if reachable <= family.level else None,
-        "p_holm": _number(comparison.p_holm) if reachable * family.size <= family.level else None,
+        "p": _p(comparison.p, reachable, family.level),
+        "p_holm": _p(comparison.p_holm, reachable * family.size, family.level),
         "p_smallest": reachable,
         "p_needs_seeds": family.needs,
         "p_holm_needs_seeds": family.needs_jointly,
@@ -86,6 +86,11 @@ def _comparison(comparison: Comparison | None, family: Family) -> dict[str, Any]
         "effect_size": _number(comparison.effect_size),
         "probability_of_improvement": _number(comparison.improvement),
     }
+
+
+def _p(p: float, smallest: float, level: float) -> float | None:
+    """None where it could not have been significant whatever the data."""
+    return None if p > level and smallest > level else _number(p)
 
 
 def _claim(evidence: Evidence) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 import re
 from typing import Final
 
-from hail_study.report.caption import caption
-from hail_study.report.layout import Cell, Grid, layout
-from hail_study.report.table import Table
+from hail_study.report.grid import Cell, Document, Grid, Row, Sheet
 
 _NUMBER: Final = re.compile(r"[+−]?\d+(?:\.\d+)?(?: ± \d+(?:\.\d+)?)?")
 _SPECIAL: Final = {
@@ -16,6 +14,7 @@ _SPECIAL: Final = {
     "<": r"$<$",
     ">": r"$>$",
     "±": r"$\pm$",
+    "×": r"$\times$",
     "≤": r"$\le$",
     "≈": r"$\approx$",
     "↑": r"$\uparrow$",
@@ -28,36 +27,13 @@ _SPECIAL: Final = {
 _HEAD: Final = r"""% \usepackage{booktabs}
 % \usepackage{siunitx}
 % \usepackage{graphicx}
-\begin{table}[t]
-  \centering
-  \sisetup{separate-uncertainty = true, detect-all, retain-explicit-plus}
 """
+_PROSE: Final = r">{\raggedright\arraybackslash}p{0.4\linewidth}"
 
 
-def write(table: Table) -> str:
-    """A `table` environment; the packages it needs are named in its first lines."""
-    grid = layout(table)
-    body = "\n".join(
-        [
-            rf"  \caption{{{escape(_title(table))}}}",
-            rf"  \label{{tab:{re.sub(r'[^A-Za-z0-9-]', '-', table.study)}}}",
-            r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"  \begin{{tabular}}{{{_columns(grid)}}}",
-            r"    \toprule",
-            _line([escape(heading) for heading in grid.headings]),
-            r"    \midrule",
-            *_rows(grid),
-            r"    \bottomrule",
-            r"  \end{tabular}}",
-            rf"  \par\smallskip\parbox{{\linewidth}}{{\footnotesize {escape(' '.join(caption(table)))}}}",
-            r"\end{table}",
-        ]
-    )
-    return f"{_HEAD}{body}\n"
-
-
-def _title(table: Table) -> str:
-    return table.description.strip() or f"Results of the study {table.study}."
+def write(document: Document) -> str:
+    """A `table` environment for each sheet; the packages they need are named in the first lines."""
+    return _HEAD + "\n".join(_sheet(document, sheet) for sheet in document.sheets)
 
 
 def escape(text: str) -> str:
@@ -65,15 +41,55 @@ def escape(text: str) -> str:
     return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def _columns(grid: Grid) -> str:
-    return "".join("r" if numeric else "l" for numeric in grid.numeric)
+def _sheet(document: Document, sheet: Sheet) -> str:
+    label = re.sub(r"[^A-Za-z0-9]+", "-", f"{document.name} {sheet.title}".strip())
+    title = sheet.title or document.description or f"Results of the study {document.name}."
+    grid = _informative(sheet.grid)
+    return "\n".join(
+        [
+            r"\begin{table}[t]",
+            r"  \centering",
+            r"  \small",
+            r"  \setlength{\belowcaptionskip}{4pt}",
+            r"  \sisetup{separate-uncertainty = true, detect-all, retain-explicit-plus}",
+            rf"  \caption{{{escape(title)}}}",
+            rf"  \label{{tab:{label}}}",
+            r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            *_tabular(grid),
+            rf"  \par\smallskip\parbox{{\linewidth}}{{\footnotesize {escape(' '.join(sheet.notes))}}}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
-def _rows(grid: Grid) -> list[str]:
-    rows = [_line([_cell(cell) for cell in row]) for row in grid.arms]
-    if grid.baselines:
-        rows += [r"    \midrule", *(_line([_cell(cell) for cell in row]) for row in grid.baselines)]
-    return rows
+def _informative(grid: Grid) -> Grid:
+    """Without columns that only say what the notes say once: that n is too small for any p."""
+    said = [{row[column].text for row in grid.rows} for column in range(len(grid.headings))]
+    empty = [texts <= {"n too small", "–"} for texts in said]
+    return grid.select([column for column, out in enumerate(empty) if not out]) if any(empty) else grid
+
+
+def _tabular(grid: Grid) -> list[str]:
+    columns = [_PROSE if place in grid.prose else "r" if numeric else "l" for place, numeric in enumerate(grid.numeric)]
+    lines = [rf"  \begin{{tabular}}{{{''.join(columns)}}}", r"    \toprule", *_groups(grid)]
+    lines.append(_line([escape(heading) for heading in grid.headings]))
+    for body in grid.bodies:
+        lines += [r"    \midrule", *map(_row, body)]
+    return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
+
+
+def _groups(grid: Grid) -> list[str]:
+    cells, rules, start = [], [], 1
+    for text, span in grid.groups:
+        cells.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(text)}}}")
+        rules += [rf"\cmidrule(lr){{{start}-{start + span - 1}}}"] if text else []
+        start += span
+    return [_line(cells), f"    {' '.join(rules)}"] if cells else []
+
+
+def _row(row: Row) -> str:
+    return _line([_cell(cell) for cell in row])
 
 
 def _line(cells: list[str]) -> str:
@@ -84,7 +100,7 @@ def _cell(cell: Cell) -> str:
     text = _NUMBER.sub(_num, cell.text) if cell.numeric else escape(cell.text)
     if cell.emphasis:
         text = rf"\textbf{{{text}}}" if cell.emphasis == "best" else rf"\underline{{{text}}}"
-    return f"{text}{escape(cell.mark)}"
+    return rf"{text}\textsuperscript{{{escape(cell.mark)}}}" if cell.mark else text
 
 
 def _num(found: re.Match[str]) -> str:

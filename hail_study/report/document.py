@@ -1,0 +1,33 @@
+"""A study's results as a document: the table, then claims, main effects and interactions."""
+
+from hail_study.report.caption import about_claims, about_effects, caption
+from hail_study.report.claims import describe
+from hail_study.report.grid import Cell, Document, Grid, Sheet
+from hail_study.report.layout import layout
+from hail_study.report.table import Table
+from hail_study.report.wording import difference, metric_name, percent
+
+
+def document(table: Table) -> Document:
+    """Lay out everything that a study's tables say."""
+    sheets = [Sheet("", layout(table), tuple(caption(table)))]
+    if table.claims:
+        sheets.append(_claims(table))
+    if table.effects.get(table.primary):
+        sheets.append(_effects(table))
+    return Document(table.study, table.description.strip(), tuple(sheets))
+
+
+def _claims(table: Table) -> Sheet:
+    rows = tuple((Cell(str(one.status)), Cell(one.claim), Cell(describe(one))) for one in table.claims)
+    grid = Grid(("Status", "Claim", "Evidence"), (rows,), prose=frozenset({1, 2}))
+    return Sheet("Claims", grid, (about_claims(table),))
+
+
+def _effects(table: Table) -> Sheet:
+    headings = f"Effect on {metric_name(table.primary)}", f"Mean [{percent(table.family.confidence)} CI]", "Verdict"
+    rows = tuple(
+        (Cell(one.name), Cell(difference(one.interval), numeric=True, value=one.interval.estimate), Cell(one.verdict))
+        for one in table.effects[table.primary]
+    )
+    return Sheet("Main effects and interactions", Grid(headings, (rows,)), (about_effects(table),))
