@@ -5,7 +5,9 @@ import gc
 import logging
 import os
 import re
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -67,8 +69,21 @@ def _open(location: Location) -> "MlflowClient":
         return _checked(client, location)
     location.database.parent.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(location.database.parent):
+        if not location.database.exists():
+            _create(location.database, client)
         _prepare(location.database)
         return _checked(client, location)
+
+
+def _create(database: Path, client: "type[MlflowClient]") -> None:
+    """Make an empty database elsewhere and put it in place whole: half of MLflow's tables is a file it cannot open."""
+    with tempfile.TemporaryDirectory() as folder:
+        new, whole = Path(folder) / "mlflow.db", database.with_name(f".{database.name}.new")
+        client(f"sqlite:///{new}")
+        shutil.copyfile(new, whole)
+    with suppress(FileExistsError):
+        os.link(whole, database)
+    whole.unlink()
 
 
 def _checked(client: "type[MlflowClient]", location: Location) -> "MlflowClient":

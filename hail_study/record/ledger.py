@@ -43,6 +43,9 @@ class Ledger:
     """Writes a study to MLflow. Used by one thread.
 
     Every method may be called again after it failed: it finds what it did already.
+
+    Attributes:
+        ended: Keys of the trials whose runs were closed; other threads may look.
     """
 
     def __init__(self, connection: Connection, reader: Reader) -> None:
@@ -52,6 +55,7 @@ class Ledger:
         self._root = ""
         self._inherited: tags.Tags = {}
         self._open: dict[str, _Trial] = {}
+        self.ended: set[str] = set()
 
     @property
     def _runs(self) -> Runs:
@@ -128,6 +132,7 @@ class Ledger:
         """Open a trial's run: the unfinished one with its key, or a new one."""
         if spec.key in self._open:
             return
+        self.ended.discard(spec.key)
         identity = ("trial", spec.key)
         arm = self._runs.get(("arm", spec.arm))
         if arm is None:
@@ -188,6 +193,7 @@ class Ledger:
         self._runs.close(run, _MLFLOW_STATUS[status], timestamp)
         self._runs.replace(trial.identity, run)
         del self._open[key]
+        self.ended.add(key)
 
     def _trial(self, key: str) -> _Trial:
         if key not in self._open:

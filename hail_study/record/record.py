@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from hail_study.record import names
+from hail_study.record.artifacts import check_relative
 from hail_study.record.claim import Claim
 from hail_study.record.client_reader import ClientReader
 from hail_study.record.connection import Connection
@@ -101,7 +102,7 @@ class Record:
             key: The trial's key.
             status: How it ended.
             metrics: Final metrics.
-            folder: Files to keep as artifacts; it must stay until `flush`.
+            folder: Files to keep as artifacts; it must stay until the trial is `written`.
             error: Why it failed.
 
         Raises:
@@ -109,8 +110,20 @@ class Record:
         """
         self._writer.put(partial(self._ledger.finish, key, status, _checked(metrics), folder, error, _now()))
 
+    def written(self, key: str) -> bool:
+        """Whether the store has taken in the end of a trial; what it was made from is then no longer needed.
+
+        Does not wait: while a store is down, trials finish and their results pile up here.
+        """
+        return key in self._ledger.ended
+
     def attach(self, path: Path, folder: str = "") -> None:
-        """Copy a file, or what is in a folder, to the artifacts of the study's run."""
+        """Copy a file, or what is in a folder, to the artifacts of the study's run.
+
+        Raises:
+            RecordError: `folder` leads outside.
+        """
+        check_relative(folder)
         self._writer.put(partial(self._ledger.attach, path, folder))
 
     def describe(self, markdown: str) -> None:

@@ -3,6 +3,7 @@
 The tables and columns used are as old as MLflow 1.12. They are only read; everything is written by MLflow itself.
 """
 
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -105,4 +106,6 @@ class SqliteReader:
         return {"experiments", "runs", "tags", "params", "metrics", "latest_metrics"} <= tables
 
     def _connect(self) -> "closing[sqlite3.Connection]":
-        return closing(sqlite3.connect(f"{self._database.as_uri()}?mode=ro", uri=True, timeout=60))
+        """A connection that reads only, also where nothing may be written, as in somebody else's folder."""
+        mode = "mode=ro" if os.access(self._database.parent, os.W_OK) else "immutable=1"
+        return closing(sqlite3.connect(f"{self._database.as_uri()}?{mode}", uri=True, timeout=60))

@@ -191,3 +191,15 @@ def test_the_database_file_alone_is_the_record_once_a_study_has_ended(
     copy.mkdir()
     shutil.copy(directory / "mlflow.db", copy)
     assert Record(RecordSettings(), copy).finished("tiny") == {spec.key}
+
+
+def test_a_record_in_a_folder_that_may_not_be_written_is_read(
+    directory: Path, make_record: Any, make_study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = make_record()
+    record.begin(make_study(), {})
+    record.end("finished")
+    monkeypatch.setattr("hail_study.record.sqlite_reader.os.access", lambda *_: False)
+    before = {path.name for path in directory.iterdir()}
+    assert len(make_record().trials("tiny")) == 0
+    assert {path.name for path in directory.iterdir()} == before

@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from hail_study.record import Record, RecordError
+from hail_study.study import RecordSettings
 
 SINGLE = "b" * 12
 
@@ -117,6 +118,24 @@ def test_artifacts_are_where_mlflow_looks_for_them(record: Record, make_trial: A
     assert Path(client.download_artifacts(study, "report/log.txt")).read_text() == "epoch 1\n"
 
 
+@pytest.mark.parametrize("folder", ["../up", "/etc", "a\\b"])
+def test_an_attachment_cannot_leave_its_run(record: Record, folder: str, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="relative path"):
+        record.attach(tmp_path / "file", folder)
+
+
+def test_a_trial_is_written_when_its_run_is_closed(record: Record, make_trial: Any) -> None:
+    spec = make_trial()
+    assert not record.written(spec.key)
+    record.start(spec)
+    record.flush()
+    assert not record.written(spec.key)
+    record.finish(spec.key, "failed", {}, None, "out of memory")
+    record.flush()
+    assert record.written(spec.key)
+    record.end("finished")
+
+
 def test_curves_have_their_epochs_and_final_metrics_are_told_from_them(record: Record, make_trial: Any) -> None:
     spec = make_trial()
     record.start(spec)
@@ -221,3 +240,26 @@ def test_a_file_that_is_no_record_is_left_alone(make_record: Any, make_study: An
     with pytest.raises(RecordError, match="not a database"):
         record.trials("tiny")
     assert (directory / "mlflow.db").read_text().startswith("my thesis my thesis")
+
+
+def test_a_record_is_created_whole_or_not_at_all(
+    tmp_path: Path, make_study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyError("the process dies here")
+
+    place = tmp_path / "fresh"
+    place.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr("hail_study.record.connection.shutil.copyfile", die)
+        record = Record(RecordSettings(), place)
+        record.begin(make_study(), {})
+        with pytest.raises(RecordError):
+            record.flush()
+    assert not (place / "mlflow.db").exists()
+    record._claim.release()
+    again = Record(RecordSettings(), place)
+    again.begin(make_study(), {})
+    again.end("finished")
+    assert len(again.trials("tiny")) == 0
+    assert not list(place.glob(".*"))
