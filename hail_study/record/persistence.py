@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from hail_study.record.connection import explain, is_transient
 from hail_study.record.errors import RecordError
+from hail_study.record.faults import explain, is_transient
 from hail_study.record.location import Location
 
 _log: Final = logging.getLogger("hail_study.record")

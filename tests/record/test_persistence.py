@@ -12,13 +12,20 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
 from hail_study.record import Record, RecordError
-from hail_study.record.connection import explain, is_transient
+from hail_study.record.faults import explain, is_transient
 from hail_study.record.location import Location
 from hail_study.record.persistence import Persistence, StoreLost
 from hail_study.record.writer import Writer
 
 PLACE = Location("http://host:5000", None)
 DOWN = MlflowException("API request to http://host:5000/x failed with exception ... [Errno 111] Connection refused'))")
+
+
+def storage_error(status: int) -> Exception:
+    """An error as botocore raises it."""
+    error = Exception("An error occurred when calling the PutObject operation")
+    error.response = {"ResponseMetadata": {"HTTPStatusCode": status}}  # type: ignore[attr-defined]
+    return error
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +120,8 @@ def test_refused_access_names_the_remedy(code: str) -> None:
         (OSError(28, "No space left on device"), True),
         (PermissionError(13, "Permission denied"), False),
         (FileNotFoundError(2, "No such file"), False),
+        (storage_error(503), True),
+        (storage_error(403), False),
         (ConnectionResetError(104, "reset"), True),
         (TypeError("a mistake of ours"), False),
     ],

@@ -251,7 +251,7 @@ def test_a_record_is_created_whole_or_not_at_all(
     place = tmp_path / "fresh"
     place.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("hail_study.record.connection.shutil.copyfile", die)
+        patch.setattr("hail_study.record.sqlite_file.shutil.copyfile", die)
         record = Record(RecordSettings(), place)
         record.begin(make_study(), {})
         with pytest.raises(RecordError):
