@@ -16,6 +16,7 @@ from hail_study.study import RecordSettings
 
 WRITE = dedent(
     """
+    import signal
     import sys
     from pathlib import Path
 
@@ -27,6 +28,12 @@ WRITE = dedent(
     arm = Arm("reference", ("reference",), {}, configuration, {}, True, "a" * 12)
     record = Record(RecordSettings(), Path.cwd())
     done = record.finished(name)
+
+    def stop(*_):
+        record.end("interrupted")
+        sys.exit(130)
+
+    signal.signal(signal.SIGTERM, stop)
     record.begin(Study(StudyFile(name=name), Path("study.yaml"), "name: x", (arm,)), {})
     for seed in range(count):
         spec = TrialSpec(arm.key, arm.name, "confirm", seed, configuration, "f1", "c1")
@@ -78,6 +85,20 @@ def test_a_killed_process_is_continued_without_repeats_or_gaps(directory: Path) 
     assert len(history) == 90
     assert not history.duplicated(["run_id", "epoch"]).any()
     assert all_statuses(record) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("after", [1, 5])
+def test_a_study_is_ended_from_a_signal_handler(directory: Path, after: int) -> None:
+    process = start("tiny", 10**6, directory)
+    assert process.stdout is not None
+    for _ in range(after):
+        process.stdout.readline()
+    process.terminate()
+    assert process.wait(120) == 130
+    process.stdout.close()
+    record = Record(RecordSettings(), directory)
+    assert all_statuses(record) <= {"FINISHED", "KILLED"}
+    assert len(record.finished("tiny")) >= after
 
 
 def all_statuses(record: Record) -> set[Any]:
