@@ -2,6 +2,8 @@
 
 from hail_study.report.caption import about_claims, about_effects, caption
 from hail_study.report.claims import describe
+from hail_study.report.datasets import by_data
+from hail_study.report.datasets import sheet as data_sets_sheet
 from hail_study.report.grid import Cell, Document, Grid, Sheet
 from hail_study.report.layout import layout
 from hail_study.report.table import Table
@@ -15,6 +17,9 @@ def document(table: Table) -> Document:
         sheets.append(_claims(table))
     if table.effects.get(table.primary):
         sheets.append(_effects(table))
+    data_sets = by_data(table)
+    if len(data_sets.tables) > 1:
+        sheets.append(data_sets_sheet(data_sets))
     return Document(table.study, table.description.strip(), tuple(sheets))
 
 

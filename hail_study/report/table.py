@@ -41,6 +41,7 @@ class Row:
         pruned: Confirm trials that were stopped early.
         missing: Seeds neither finished, failed nor pruned.
         search: Of its hyperparameters; none where nothing is searched.
+        scores: Metric -> seed -> test metric.
         means: Metric -> mean over seeds.
         comparisons: Metric -> comparison with the reference; empty for the reference itself.
     """
@@ -56,6 +57,7 @@ class Row:
     pruned: int
     missing: int
     search: SearchEffort | None
+    scores: Mapping[str, Mapping[int, float]]
     means: Mapping[str, Interval]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
@@ -161,7 +163,8 @@ def _with_users(results: Results, metric: str, comparisons: dict[str, Comparison
 
 
 def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | None]) -> Row:
-    confirmed = results.finished(arm)
+    seeds = results.finished(arm).index.astype(int).tolist()
+    scores = {metric: results.scores(arm, metric) for metric in comparisons}
     planned, other = results.study.file.seed_list, results.compared_with(arm)
     failed, pruned = results.count(arm, "failed"), results.count(arm, "pruned")
     confidence = results.study.file.metrics.confidence
@@ -172,12 +175,13 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         reference=arm.reference,
         against=other.name if other else "",
         data=results.data(arm),
-        seeds=tuple(int(seed) for seed in confirmed.index),
+        seeds=tuple(seeds),
         failed=failed,
         pruned=pruned,
-        missing=len(planned) - len(confirmed) - failed - pruned,
+        missing=len(planned) - len(seeds) - failed - pruned,
         search=_search(results, arm) if arm.space else None,
-        means={metric: mean_interval(results.scores(arm, metric), confidence) for metric in comparisons},
+        scores={metric: dict(zip(seeds, one.tolist(), strict=True)) for metric, one in scores.items()},
+        means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},
     )
 

@@ -1,10 +1,14 @@
 """The files of a report."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hail_study.report.datasets import DataSets, by_data, sheet
 from hail_study.report.document import document
 from hail_study.report.figures import FIGURES, forest, save
+from hail_study.report.figures.datasets import critical_difference, performance_profiles
+from hail_study.report.grid import Document
 from hail_study.report.page import render_page
 from hail_study.report.read import Results
 from hail_study.report.table import Table, build_table
@@ -51,8 +55,35 @@ def write_tables(table: Table, folder: Path) -> list[Path]:
     return [folder / f"table.{suffix}" for suffix in texts]
 
 
+def write_data_sets(data_sets: DataSets, name: str, folder: Path) -> list[Path]:
+    """Write several studies, each on data of its own, side by side.
+
+    Args:
+        data_sets: The studies' tables.
+        name: Of the comparison.
+        folder: Made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    together = Document(name, data_sets.first.description.strip(), (replace(sheet(data_sets), title=""),))
+    paths = [folder / f"table.{suffix}" for suffix in MARKUP]
+    for path in paths:
+        path.write_text(MARKUP[path.suffix[1:]](together), encoding="utf-8")
+    for stem, (_, figure) in _over_data(data_sets).items():
+        paths += save(figure, folder / stem)
+    return paths
+
+
+def _over_data(data_sets: DataSets) -> dict[str, tuple[str, "Figure"]]:
+    drawn = {
+        "ranks": ("Mean ranks over the data sets; a bar joins arms that do not differ", critical_difference(data_sets)),
+        "profiles": ("Share of runs that reach a multiple of the reference's mean", performance_profiles(data_sets)),
+    }
+    return {name: (text, figure) for name, (text, figure) in drawn.items() if figure}
+
+
 def _figures(results: Results, table: Table) -> dict[str, tuple[str, "Figure"]]:
     """Name -> what it shows, and the figure; only those with something to show."""
     shows = f"Difference from {table.reference.arm} in {metric_name(table.primary)}, with intervals and single seeds"
     drawn = {name: (text, draw(results)) for name, (text, draw) in FIGURES.items()}
-    return {"forest": (shows, forest(table))} | {name: (text, one) for name, (text, one) in drawn.items() if one}
+    found = {name: (text, one) for name, (text, one) in drawn.items() if one}
+    return {"forest": (shows, forest(table))} | found | _over_data(by_data(table))

@@ -20,6 +20,14 @@ INK, QUIET, RULE = "#222222", "#6b6b6b", "#c9c9c9"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
 """Of Okabe and Ito's palette; a shape always says the same as a colour."""
 
+Dashes = str | tuple[int, tuple[float, ...]]
+LINES: Final[list[tuple[str, Dashes]]] = [
+    (colour, dashes)
+    for dashes in ("-", (0, (4, 1.5)), (0, (1, 1)))
+    for colour in (INK, BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9")
+]
+"""Colour and dash pattern of lines that share axes."""
+
 _RC: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,

@@ -56,7 +56,9 @@ def _row(row: Row, families: Mapping[str, Family]) -> dict[str, Any]:
         "missing": row.missing,
         "search": vars(row.search) if row.search else None,
         "metrics": {
-            metric: _mean(row.means[metric]) | _comparison(row.comparisons.get(metric), family)
+            metric: _mean(row.means[metric])
+            | {"by_seed": _by_seed(row.scores[metric])}
+            | _comparison(row.comparisons.get(metric), family)
             for metric, family in families.items()
         },
     }

@@ -1,8 +1,15 @@
 """Typst. Every text is a string literal, so nothing needs escaping but quotes and backslashes."""
 
 import json
+from typing import Final
 
 from hail_study.report.grid import Cell, Document, Grid, Row, Sheet
+
+_FEW: Final = 5
+_SIZE: Final = "0.65em"
+"""Of tables with more columns than that."""
+_UNBROKEN: Final = "\u00a0"
+_BREAK: Final = "\u200b"
 
 
 def write(document: Document) -> str:
@@ -18,8 +25,8 @@ def _sheet(document: Document, sheet: Sheet) -> str:
             f"  caption: {_text(title)},",
             "  kind: table,",
             "  {",
+            f"    set text(size: {_SIZE if len(sheet.grid.headings) > _FEW else '0.8em'})",
             *_table(sheet.grid),
-            "    set text(size: 0.8em)",
             f"    align(left, {_text(' '.join(sheet.notes))})",
             "  },",
             ")",
@@ -33,7 +40,7 @@ def _table(grid: Grid) -> list[str]:
     sides = ["right" if numeric else "left" for numeric in grid.numeric]
     lines = [
         "    table(",
-        f"      columns: ({', '.join(columns)},), align: ({', '.join(sides)},), stroke: none,",
+        f"      columns: ({', '.join(columns)},), align: ({', '.join(sides)},), stroke: none, inset: (x: 3pt),",
         "      table.hline(),",
         *_header(grid),
     ]
@@ -53,7 +60,7 @@ def _row(row: Row) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = _text(cell.text)
+    text = _text(cell.text.replace(" ", _UNBROKEN) if cell.numeric else cell.text.replace(",", f",{_BREAK}"))
     if cell.emphasis:
         text = f"{'strong' if cell.emphasis == 'best' else 'underline'}({text})"
     return f"{text} + super({_text(cell.mark)})" if cell.mark else text

@@ -1,0 +1,107 @@
+import pytest
+
+from hail_study.report import build_table, results
+from hail_study.report.datasets import DataSets, by_data, sheet
+from hail_study.report.figures.datasets import critical_difference, performance_profiles
+from hail_study.report.write import write_data_sets
+
+VARIED = """\
+name: varied
+cross:
+  data.noise: [0.1, 0.3]
+  peers.count: [1, 2, 3]
+seeds: 4
+"""
+
+
+def level(arm) -> float:
+    """One peer is always worse, three are worse only with more noise; noise itself costs half."""
+    count, noisy = arm.changes.get("peers.count", 2), arm.changes.get("data.noise") == 0.3
+    return (0.3 if noisy else 0.6) - {1: 0.2, 2: 0.0, 3: 0.1 if noisy else 0.0}[count]
+
+
+@pytest.fixture(scope="module")
+def varied(make_study, fill):
+    study = make_study(text=VARIED)
+    record = fill(study, level, users=4000)
+    for row in record.rows:
+        noisy = "data.noise=0.3" in row["arm"]
+        row["fingerprint"] = "noisy" if noisy else "clean"
+    return build_table(results(record, study))
+
+
+@pytest.fixture(scope="module")
+def data_sets(varied) -> DataSets:
+    return by_data(varied)
+
+
+def test_arms_are_compared_with_the_reference_on_their_own_data(varied) -> None:
+    clean = next(row for row in varied.arms if row.changes == {"peers.count": 1})
+    assert clean.against == "reference"
+    noisy = next(row for row in varied.arms if row.changes == {"data.noise": 0.3})
+    assert not noisy.comparisons
+    other = next(row for row in varied.arms if row.changes == {"data.noise": 0.3, "peers.count": 1})
+    assert other.against == noisy.arm
+    assert other.comparisons["ndcg@10"].difference.estimate > -0.2
+
+
+def test_a_study_that_varies_its_data_is_split_by_them(data_sets) -> None:
+    assert list(data_sets.tables) == ["data.noise=0.1", "data.noise=0.3"]
+    _, second = data_sets.tables.values()
+    assert data_sets.arms == ["reference", "peers.count=1", "peers.count=3"]
+    assert {row.arm for row in second.arms} == set(data_sets.arms)
+    assert [row.reference for row in second.arms].count(True) == 1
+
+
+def test_grid_has_every_metric_of_every_data_set(data_sets) -> None:
+    grid = sheet(data_sets).grid
+    assert [span for _, span in grid.groups] == [1, 3, 3, 2]
+    assert sum(span for _, span in grid.groups) == len(grid.headings)
+    assert len(grid.rows) == 3
+
+
+def test_mean_ranks_and_relative_scores(data_sets) -> None:
+    ranks = dict(zip(data_sets.common, data_sets.friedman.mean_ranks, strict=True))
+    assert ranks["peers.count=1"] == 3
+    assert data_sets.relative("reference").mean() == pytest.approx(1)
+    assert data_sets.relative_iqm("peers.count=1").high < 0.9
+
+
+def test_figures_over_data_sets(data_sets) -> None:
+    assert critical_difference(data_sets) is not None
+    lines = performance_profiles(data_sets).axes[0].lines
+    assert len(lines) == 3
+    assert len({(line.get_color(), str(line.get_linestyle())) for line in lines}) == 3
+
+
+def test_one_data_set_has_no_ranks(study, record) -> None:
+    alone = by_data(build_table(results(record, study)))
+    assert len(alone.tables) == 1
+    assert alone.friedman is None
+    assert critical_difference(alone) is None
+
+
+def test_several_studies_stand_side_by_side(study, record, make_study, fill, tmp_path) -> None:
+    other = make_study("name=other")
+    tables = {
+        "demo": build_table(results(record, study)),
+        "other": build_table(results(fill(other, lambda arm: 0.4), other)),
+    }
+    names = {path.name for path in write_data_sets(DataSets(tables), "demo + other", tmp_path)}
+    assert {"table.md", "table.tex", "table.html", "table.typ", "ranks.svg", "profiles.pdf"} <= names
+    text = (tmp_path / "table.md").read_text()
+    assert "demo NDCG@10" in text
+    assert "other NDCG@10" in text
+
+
+def test_an_arm_that_one_data_set_lacks_is_shown_and_not_ranked(study, record, make_study, fill) -> None:
+    other = make_study("name=other", "remove={}")
+    tables = {
+        "demo": build_table(results(record, study)),
+        "other": build_table(results(fill(other, lambda arm: 0.4), other)),
+    }
+    data_sets = DataSets(tables)
+    assert "without med" in data_sets.arms
+    assert "without med" not in data_sets.common
+    row = next(row for row in sheet(data_sets).grid.rows if row[0].text == "without med")
+    assert [cell.text for cell in row[4:]] == ["–"] * 5
