@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Final
 
 from hail_study.execution.agenda import Outcome
 from hail_study.execution.store import Store
 from hail_study.record import Record
 from hail_study.study import TrialSpec
-
-_FORGET_EVERY: Final = 16
-"""Finished trials between two clean-ups of the store: each waits until the record has taken everything in."""
 
 
 class Recorder:
@@ -19,8 +15,7 @@ class Recorder:
     def __init__(self, record: Record, store: Store) -> None:
         self._record = record
         self._store = store
-        self._whole: list[str] = []
-        self._folders = ExitStack()
+        self._whole: dict[str, ExitStack] = {}
 
     def started(self, spec: TrialSpec) -> None:
         self._record.start(spec)
@@ -30,21 +25,23 @@ class Recorder:
         self._record.epoch(spec.key, int(entry["epoch"]), metrics)
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
-        folder = None
+        folder, files = None, ExitStack()
         if outcome.status == "finished":
-            folder = self._folders.enter_context(self._store.result_folder(spec.key))
+            folder = files.enter_context(self._store.result_folder(spec.key))
         if outcome.status == "pruned" and outcome.value is not None:
             metrics = {f"validation/{spec.configuration.evaluation.select}": outcome.value}
         self._record.finish(spec.key, outcome.status, metrics, folder, error)
         if outcome.status != "failed":
-            self._whole.append(spec.key)
-        if len(self._whole) >= _FORGET_EVERY:
-            self.settle()
+            self._whole[spec.key] = files
+        self._forget_written()
 
     def settle(self) -> None:
         """Wait for the record, then drop what it holds from the store."""
         self._record.flush()
-        self._folders.close()
-        for key in self._whole:
+        self._forget_written()
+
+    def _forget_written(self) -> None:
+        """Never waits: while the record cannot be reached, trials go on and their files stay."""
+        for key in [key for key in self._whole if self._record.written(key)]:
+            self._whole.pop(key).close()
             self._store.forget(key)
-        self._whole.clear()
