@@ -1,8 +1,14 @@
 """What a reader must know to trust the table, in sentences."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Row, Table
 from hail_study.report.wording import count, listed, metric_name, number, percent
+
+ORACLE: Final = "oracle"
+"""The baseline that knows how the data were made: a bound, not a competitor."""
 
 
 def caption(table: Table) -> list[str]:
@@ -88,7 +94,7 @@ def _verdicts(table: Table) -> str:
 
 
 def _marks(table: Table) -> str:
-    text = "Bold: highest mean; underlined: second highest. ↑ better, ↓ worse, ≈ equivalent, by the same rule"
+    text = "Bold: highest mean of an arm; underlined: second highest. ↑ better, ↓ worse, ≈ equivalent, by the same rule"
     others = [metric_name(metric) for metric in table.metrics if metric != table.primary]
     if not others:
         return f"{text}."
@@ -110,7 +116,12 @@ def _budgets(table: Table) -> str:
 def _baselines(table: Table) -> str:
     if not table.baselines:
         return ""
-    return f"{listed(list(table.baselines)).capitalize()}: not trained, one value, no seeds, not in the family."
+    text = f"{listed(list(table.baselines)).capitalize()}: not trained, one value, no seeds, not in the family."
+    return (
+        f"{text} The oracle knows how the data were made: no model can do better."
+        if ORACLE in table.baselines
+        else text
+    )
 
 
 def _aliases(table: Table) -> str:
@@ -127,7 +138,8 @@ def _shortfalls(table: Table) -> list[str]:
 
 
 def _shortfall(row: Row) -> str:
-    counts = {"failed": row.failed, "stopped early": row.pruned, "not run": row.missing}
+    searching = row.search.failed if row.search else 0
+    counts = {"failed": row.failed, "stopped early": row.pruned, "not run": row.missing, "failed searching": searching}
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
 
 
@@ -135,7 +147,10 @@ def _doubts(table: Table) -> list[str]:
     """What makes the comparison itself questionable."""
     doubts = []
     if len(table.provenance["data"]) > 1:
-        doubts.append("Arms were trained on differently prepared data: their test targets may differ.")
+        doubts.append("Arms were trained on different data: each is compared with the reference on its own.")
+    beaten = [name for name, values in table.baselines.items() if name != ORACLE and _beats(values, table)]
+    if beaten:
+        doubts.append(f"Above the reference without any training: {listed(beaten)}.")
     idle = [row.arm for row in table.arms if _changes_nothing(row, table)]
     if idle:
         doubts.append(f"Exactly the reference's scores on every seed: {listed(idle)}. Does the change reach the model?")
@@ -143,6 +158,10 @@ def _doubts(table: Table) -> list[str]:
     if disagreeing:
         doubts.append(f"Interval and exact test disagree for {listed(disagreeing)}: read both with care.")
     return doubts
+
+
+def _beats(values: Mapping[str, float], table: Table) -> bool:
+    return values[table.primary] >= table.reference.means[table.primary].estimate
 
 
 def _disagrees(row: Row, table: Table) -> bool:

@@ -57,14 +57,11 @@ def mark(row: Row, metric: str) -> str:
 
 def _baseline(name: str, table: Table) -> list[Cell]:
     values = table.baselines[name]
-    return [
-        Cell(number(values[m]), emphasis(values[m], _column(m, table)), numeric=True, value=values[m])
-        for m in table.metrics
-    ]
+    return [Cell(number(values[metric]), numeric=True, value=values[metric]) for metric in table.metrics]
 
 
 def _column(metric: str, table: Table) -> list[float]:
-    return [row.means[metric].estimate for row in table.arms] + [one[metric] for one in table.baselines.values()]
+    return [row.means[metric].estimate for row in table.arms]
 
 
 def emphasis(value: float, column: Sequence[float]) -> Emphasis:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from hail_study.report.claims import Evidence, evaluate
 from hail_study.report.comparison import Comparison, Family, compare, joint_over_users
 from hail_study.report.factorial import Effect, effects
@@ -41,6 +43,7 @@ class Row:
         pruned: Confirm trials that were stopped early.
         missing: Seeds neither finished, failed nor pruned.
         search: Of its hyperparameters; none where nothing is searched.
+        parameters: Weights trained, if recorded.
         scores: Metric -> seed -> test metric.
         means: Metric -> mean over seeds.
         comparisons: Metric -> comparison with the reference; empty for the reference itself.
@@ -57,6 +60,7 @@ class Row:
     pruned: int
     missing: int
     search: SearchEffort | None
+    parameters: int | None
     scores: Mapping[str, Mapping[int, float]]
     means: Mapping[str, Interval]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
@@ -180,10 +184,16 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         pruned=pruned,
         missing=len(planned) - len(seeds) - failed - pruned,
         search=_search(results, arm) if arm.space else None,
+        parameters=_parameters(results.finished(arm)),
         scores={metric: dict(zip(seeds, one.tolist(), strict=True)) for metric, one in scores.items()},
         means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},
     )
+
+
+def _parameters(trials: pd.DataFrame) -> int | None:
+    known = trials["parameters"].dropna().tolist() if "parameters" in trials else []
+    return int(known[0]) if known else None
 
 
 def _search(results: Results, arm: "Arm") -> SearchEffort:

@@ -64,7 +64,7 @@ def _rich_table(grid: Grid, title: str) -> "RichTable":
 
     shown = RichTable(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for heading, numeric in zip(grid.headings, grid.numeric, strict=True):
-        shown.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric)
+        shown.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for body in grid.bodies:
         for row in body:
             shown.add_row(*map(_cell, row))

@@ -110,6 +110,26 @@ def test_unequal_search_budgets_are_said(make_study, record) -> None:
     assert any("NOT equal" in s for s in caption(build_table(results(record, study))))
 
 
+def test_a_baseline_above_the_reference_is_pointed_out_but_not_an_oracle(study, record, make_ranks, stray_arm) -> None:
+    record.add(stray_arm("oracle"), None, phase="baseline", ranks=make_ranks(0.99, 0))
+    assert not any("without any training" in s for s in caption(build_table(results(record, study))))
+    record.add(stray_arm("repeat"), None, phase="baseline", ranks=make_ranks(0.99, 0))
+    said = caption(build_table(results(record, study)))
+    assert "Above the reference without any training: repeat." in said
+
+
+def test_an_arm_whose_search_failed_is_said_to_have(make_study, fill) -> None:
+    study = make_study("search={space: {training.learning_rate: [0.1, 0.2]}, trials: 2}")
+    record = fill(study, lambda arm: 0.5)
+    record.rows = [row for row in record.rows if row["arm"] != "without med"]
+    for arm in study.arms:
+        for number in range(2):
+            status = "failed" if arm.name == "without med" else "finished"
+            record.add(arm, 1000, status, phase="search", number=number)
+    said = caption(build_table(results(record, study)))
+    assert any("without med: 5 not run, 2 failed searching" in s for s in said)
+
+
 def test_users_interval_is_computed_for_the_primary_metric_only(table) -> None:
     one = row(table, "without med")
     assert one.comparisons["ndcg@10"].users.known

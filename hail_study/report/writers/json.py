@@ -54,6 +54,7 @@ def _row(row: Row, families: Mapping[str, Family]) -> dict[str, Any]:
         "failed": row.failed,
         "pruned": row.pruned,
         "missing": row.missing,
+        "parameters": row.parameters,
         "search": vars(row.search) if row.search else None,
         "metrics": {
             metric: _mean(row.means[metric])
