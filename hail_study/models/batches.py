@@ -1,5 +1,6 @@
 """What a model trains on: inputs, and where in them which item is to be predicted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +16,16 @@ class TrainingBatch:
         positions: [T, N] flat indexes into B * L: the states that predict.
         targets: [T, N] item ids; 1 where the weight is 0.
         weights: [T, N] float, 0 where a trial has fewer targets than another; None when all are 1.
+        negatives: [T, M] or [T, N, M] items to compare the target with, where the item loss samples them.
+        log_frequency: [T, V + 1] logarithm of each item's sampling frequency, where the item loss corrects for it.
     """
 
     inputs: Tensor
     positions: Tensor
     targets: Tensor
-    weights: Tensor | None
+    weights: Tensor | None = None
+    negatives: Tensor | None = None
+    log_frequency: Tensor | None = None
 
 
 def next_items(ids: Tensor) -> TrainingBatch:
@@ -29,23 +34,57 @@ def next_items(ids: Tensor) -> TrainingBatch:
     Args:
         ids: [T, B, L + 1], right-padded with 0.
     """
-    inputs, targets = ids[..., :-1], ids[..., 1:]
-    return targets_where(inputs, targets, targets != 0)
+    targets = ids[..., 1:]
+    return _batch(ids[..., :-1], targets, targets != 0)
 
 
-def targets_where(inputs: Tensor, targets: Tensor, chosen: Tensor) -> TrainingBatch:
-    """The batch whose targets are those of `targets` [T, B, L] where `chosen` [T, B, L] is true."""
-    flat, items = chosen.flatten(1), targets.flatten(1)  # [T, B*L]
-    if len(flat) == 1:
-        positions = flat[0].nonzero().T  # [1, N]
-        return TrainingBatch(inputs, positions, items[0, positions], None)
-    counts = flat.sum(1, keepdim=True)  # [T, 1]
-    width = int(counts.max())
-    positions = flat.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]  # [T, N]
-    real = torch.arange(width, device=flat.device) < counts  # [T, N]
-    return TrainingBatch(inputs, positions, items.gather(1, positions).where(real, 1), real.float())
+def masked_items(
+    ids: Tensor, mask: int, rate: float, last: float, generators: Sequence[torch.Generator]
+) -> TrainingBatch:
+    """The masked-item protocol: predict items that are hidden, from those before and after them.
+
+    Every item is masked with probability `rate`, at least one in a sequence; in a share `last` of the sequences the
+    last item alone is, as in evaluation.
+
+    Args:
+        ids: [T, B, L + 1], right-padded with 0.
+        mask: Id that hides an item.
+        rate: Share of items masked.
+        last: Share of sequences whose last item alone is masked.
+        generators: One per trial; each draws for its own longest sequence, so that padding takes no numbers.
+    """
+    real = ids != 0
+    lengths = real.sum(-1)  # [T, B]
+    ends = torch.arange(ids.shape[-1], device=ids.device) == lengths[..., None] - 1  # [T, B, L + 1]
+    trials = zip(real, ends, generators, strict=True)
+    chosen = torch.stack([_chosen(own, end, rate, last, source) for own, end, source in trials])
+    return _batch(ids.masked_fill(chosen, mask), ids, chosen)
 
 
 def last_positions(lengths: Tensor, width: int) -> Tensor:
     """Flat index into B * width of each row's last item: [1, B]."""
     return (torch.arange(len(lengths), device=lengths.device) * width + lengths - 1)[None]
+
+
+def _chosen(real: Tensor, ends: Tensor, rate: float, last: float, source: torch.Generator) -> Tensor:
+    """Which items of one trial are masked, [B, L + 1] bool."""
+    length = int(real.sum(-1).max())
+    drawn = torch.rand(len(real), length + 1, generator=source, device=source.device).to(real.device)
+    chosen = torch.zeros_like(real)
+    chosen[:, :length] = drawn[:, 1:] < rate
+    chosen &= real
+    alone = (drawn[:, :1] < last) | ~chosen.any(-1, keepdim=True)  # [B, 1]
+    return torch.where(alone, ends, chosen)
+
+
+def _batch(inputs: Tensor, targets: Tensor, chosen: Tensor) -> TrainingBatch:
+    """The batch whose targets are those of `targets` [T, B, L] where `chosen` [T, B, L] is true."""
+    flat, items = chosen.flatten(1), targets.flatten(1)  # [T, B*L]
+    if len(flat) == 1:
+        positions = flat[0].nonzero().T  # [1, N]
+        return TrainingBatch(inputs, positions, items[0, positions])
+    counts = flat.sum(1, keepdim=True)  # [T, 1]
+    width = int(counts.max())
+    positions = flat.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]  # [T, N]
+    real = torch.arange(width, device=flat.device) < counts  # [T, N]
+    return TrainingBatch(inputs, positions, items.gather(1, positions).where(real, 1), real.float())

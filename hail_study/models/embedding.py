@@ -1,10 +1,11 @@
-"""Items to vectors: the table, which also scores them, and what is added before the encoder."""
+"""Items to vectors: the table, which also scores them, and what is added before an encoder."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hail_study.models.layers import Dropout, Layer, LayerNorm, SlotModule, Streams, normal_
+from hail_study.models.dropout import Dropout, Streams
+from hail_study.models.layers import Layer, LayerNorm, SlotModule, normal_
 
 
 class Table(SlotModule):
@@ -26,12 +27,11 @@ class Table(SlotModule):
         return F.embedding(ids, self.weight.view(groups * rows, dim))
 
 
-class Embedding(Layer):
-    """Item table, learned positions, layer norm and dropout: [G, B, L] ids -> [G, B, L, D].
+class Entrance(Layer):
+    """Learned positions, layer norm and dropout on item vectors [G, B, L, D].
 
     Args:
-        groups: Trials if their peers share the embedding, otherwise slots.
-        items: V; the table has V + 1 rows, row 0 is padding.
+        groups: G, trials if their peers share the embedding, otherwise slots.
         dim: D.
         positions: Length of the position table; 0 adds no positions.
         normalised: Layer norm before dropout.
@@ -40,16 +40,15 @@ class Embedding(Layer):
     """
 
     def __init__(
-        self, groups: int, items: int, dim: int, positions: int, normalised: bool, dropout: float, streams: Streams
+        self, groups: int, dim: int, positions: int, normalised: bool, dropout: float, streams: Streams
     ) -> None:
         super().__init__()
-        self.items = Table(groups, items + 1, dim)
+        self.groups = groups
         self.positions = Table(groups, positions, dim) if positions else None
         self.norm = LayerNorm(groups, dim) if normalised else None
         self.drop = Dropout(dropout, streams)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        x = self.items(ids)  # [G, B, L, D]
+    def forward(self, x: Tensor) -> Tensor:
         if self.positions is not None:
-            x = x + self.positions.weight[:, None, : ids.shape[-1]]
+            x = x + self.positions.weight[:, None, : x.shape[2]]
         return self.drop(x if self.norm is None else self.norm(x))

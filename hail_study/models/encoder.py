@@ -1,10 +1,11 @@
 """What a sequence encoder is. A new one subclasses `Encoder` in a file of its own and adds a line to the catalogue."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from hail_study.models.layers import Layer, Streams
+from hail_study.models.dropout import Streams
+from hail_study.models.layers import Layer
 from hail_study.study.configuration import Encoder as Settings
 
 
@@ -19,13 +20,14 @@ class Encoder(Layer):
         causal: A state sees its own item and earlier ones: trained on next items. Otherwise trained on masked items.
         positional: Learned positions are added to the item embeddings.
         normalised: The embeddings are layer-normalised before dropout.
-        transformed: The head is dense + GELU + layer norm (BERT's output transform); otherwise the layer norm alone.
+        head: What follows the encoder and `peers.share: [head]` shares: a layer `norm`, BERT's output transform `dense`
+            (dense, GELU, layer norm), or nothing.
     """
 
     causal: ClassVar[bool] = True
     positional: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
-    transformed: ClassVar[bool] = False
+    head: ClassVar[Literal["none", "norm", "dense"]] = "norm"
 
     def __init__(self, settings: Settings, slots: int, max_length: int, streams: Streams) -> None:
         """Build the layers.

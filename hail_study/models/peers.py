@@ -1,45 +1,45 @@
-"""The networks of one or more trials, trained together: T trials of K peers are S = T * K slots of one computation."""
+"""The networks of one or more trials, and what training and evaluation ask of them."""
 
+import copy
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from hail_study.models.batches import TrainingBatch, last_positions, next_items
-from hail_study.models.embedding import Embedding
-from hail_study.models.encoder import Encoder
-from hail_study.models.layers import Layer, LayerNorm, Linear, Streams, initialise
+from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
+from hail_study.models.dropout import Streams
+from hail_study.models.family import repeat
+from hail_study.models.layers import Layer, initialise
+from hail_study.models.mixtures import Gate, PeerAttention
+from hail_study.models.negatives import Negatives
+from hail_study.models.stack import Stack, generator, seed_of
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
 
 _DROPOUT_STREAM: Final = 1_000_000
-_SHARED_STREAM: Final = 0
+_MIXTURE_STREAM: Final = 1_000_001
 
 
-class Head(Layer):
-    """From the encoder's states to what is compared with the item table: layer norm, after dense + GELU if asked."""
-
-    def __init__(self, groups: int, dim: int, transformed: bool) -> None:
-        super().__init__()
-        self.dense = Linear(groups, dim, dim) if transformed else None
-        self.norm = LayerNorm(groups, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x if self.dense is None else F.gelu(self.dense(x)))
-
-
-class PeerNetwork(nn.Module):
+class PeerNetwork(Layer):
     """K peers for each of T seeds, stacked: slot s is peer s % K of trial s // K.
 
-    Peers share the parts that `peers.share` names and differ in the initial weights of the rest and in dropout inside
-    their encoders. Weights and dropout of a trial depend on its seed alone, and the initial weights of peer k on the
-    seed and k: a trial is the same however many are stacked, and peer k starts the same however many peers it has.
+    Peers share the parts that `peers.share` names and differ in what `peers.differ` names. Weights and dropout of a
+    trial depend on its seed alone, and the initial weights of peer k on the seed and k: a trial is the same however
+    many are stacked, and peer k starts the same however many peers it has.
+
+    Training is the same for every encoder:
+
+        batch = network.training_batch(ids, generator)
+        loss = objective.of(network, batch, step)
+
+    and so is evaluation, in `eval()` mode, as logits `states @ table` at the states that predict:
+
+        inputs, positions = network.evaluation_inputs(ids, lengths)
+        states = network.states_at(network(inputs), positions)
 
     Args:
-        configuration: The trial's; `encoder`, `peers` and `data.max_length` matter here.
+        configuration: The trial's; `encoder`, `peers`, `objective` and `data.max_length` matter here.
         item_count: V. Items are 1..V, 0 is padding.
         seeds: One per trial.
 
@@ -52,29 +52,27 @@ class PeerNetwork(nn.Module):
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        settings, peers = configuration.encoder, configuration.peers
-        self.trials, self.peers = len(seeds), peers.count
-        self.slots = self.trials * self.peers
-        self._streams = Streams([_seed(seed, _DROPOUT_STREAM) for seed in seeds])
-        kind: type[Encoder] = catalogue.resolve(catalogue.ENCODERS[settings.name])
-        self.causal = kind.causal
-        length = configuration.data.max_length
-
-        def groups(part: str) -> int:
-            return self.trials if part in peers.share else self.slots
-
-        self.embedding = Embedding(
-            groups("embedding"),
-            item_count,
-            settings.dim,
-            length if kind.positional else 0,
-            kind.normalised,
-            settings.dropout,
-            self._streams,
-        )
-        self.encoder = kind(settings, self.slots, length, self._streams)
-        self.head = Head(groups("head"), settings.dim, kind.transformed)
-        self._initialise(seeds)
+        peers, dim = configuration.peers, configuration.encoder.dim
+        self.trials, self.peers, self.slots = len(seeds), peers.count, len(seeds) * peers.count
+        self._settings = configuration
+        self._streams = Streams([seed_of(seed, _DROPOUT_STREAM) for seed in seeds], "dropout" not in peers.differ)
+        self.stack = Stack(configuration, item_count, self.trials, self._streams)
+        self.stack.initialise(seeds, alike="initialisation" not in peers.differ)
+        self.causal = self.stack.causal
+        coupling = catalogue.resolve(catalogue.COUPLINGS[peers.coupling])(peers) if self.peers > 1 else None
+        asked = getattr(coupling, "mixture", None)
+        gated = asked == "gate" or (peers.inference == "gate" and self.peers > 1)
+        self.gate = Gate(self.trials, self.peers, dim) if gated else None
+        self.attention = PeerAttention(self.trials, self.peers, dim) if asked == "attention" else None
+        sources = [generator(seed, _MIXTURE_STREAM) for seed in seeds]
+        for mixture in filter(None, (self.gate, self.attention)):
+            initialise(
+                mixture, sources if mixture is self.gate else [one for one in sources for _ in range(self.peers)]
+            )
+        loss = catalogue.resolve(catalogue.ITEM_LOSSES[configuration.objective.loss])
+        self.negatives = Negatives(configuration.objective, self.trials, item_count) if loss.sampled else None
+        self._teaching = getattr(coupling, "teacher", None)
+        self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if self._teaching else None
 
     def forward(self, ids: Tensor) -> Tensor:
         """States of every position.
@@ -84,34 +82,38 @@ class PeerNetwork(nn.Module):
 
         Returns:
             [S, B, L, D], after the head: their products with `table()` are the item logits. Padding has arbitrary
-            finite states.
+            states.
         """
         if self.training and self.trials > 1:
             self._streams.extents = (ids != 0).any(1).sum(1).tolist()
-        x = self.per_slot(self.embedding(self._per_group(ids)))  # [S, B, L, D]
-        x = self.encoder(x, self.per_slot(ids == 0))
-        return self._apply_head(x)
+        return self._answering()(ids)
 
     def table(self) -> Tensor:
-        """The item table of each slot, [S, V + 1, D]: an expanded view where peers share it. Row 0 is never scored."""
-        return self.per_slot(self.embedding.items.weight)
+        """The item table of each slot, [S, V + 1, D]: an expanded view where it can be. Row 0 is never scored."""
+        tables = self.tables()
+        return tables.expand(-1, self.peers, -1, -1).flatten(0, 1)
 
-    def per_slot(self, x: Tensor) -> Tensor:
-        """[T, ...] (the same for all peers of a trial: a view where it can be) or [S, ...] as [S, ...]."""
-        if len(x) == self.slots:
-            return x
-        return x[:, None].expand(-1, self.peers, *x.shape[1:]).flatten(0, 1)
+    def tables(self) -> Tensor:
+        """Item tables [T, J, V + 1, D], J = 1 where a trial's peers share one and J = K otherwise."""
+        return self._answering().tables()
 
     def training_batch(
-        self, ids: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None = None
+        self, ids: Tensor, source: torch.Generator | Sequence[torch.Generator] | None = None
     ) -> TrainingBatch:
-        """What to train on, from the items of each user.
+        """What to train on, from the items of each user: next items, or masked ones where the encoder sees the future.
 
         Args:
             ids: [T, B, L + 1] int64, right-padded with 0.
-            generator: Source of masks where items are masked, one per trial. A causal encoder draws nothing.
+            source: Random numbers of masks and sampled negatives; one generator per trial. Not needed where neither
+                is drawn.
         """
-        return next_items(ids)
+        sources = [source] if isinstance(source, torch.Generator) else list(source or [])
+        settings = self._settings.encoder
+        if self.causal:
+            batch = next_items(ids)
+        else:
+            batch = masked_items(ids, self.stack.item_count + 1, settings.mask, settings.mask_last, sources)
+        return batch if self.negatives is None else self.negatives.add_to(batch, sources)
 
     def evaluation_inputs(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs that ask for the item after each history.
@@ -121,8 +123,13 @@ class PeerNetwork(nn.Module):
             lengths: [B], items in each; at least 1.
 
         Returns:
-            Inputs [T, B, L] and flat positions [T, B] of the states that predict.
+            Inputs [T, B, L], or [T, B, L + 1] with a mask after the last item, and flat positions [T, B] of the states
+            that predict.
         """
+        if not self.causal:
+            ids = torch.cat([ids, torch.zeros_like(ids[:, :1])], 1)
+            ids = ids.scatter(1, lengths[:, None], self.stack.item_count + 1)
+            lengths = lengths + 1
         inputs, positions = ids.expand(self.trials, -1, -1), last_positions(lengths, ids.shape[1])
         return inputs, positions.expand(self.trials, -1)
 
@@ -131,7 +138,35 @@ class PeerNetwork(nn.Module):
         flat = states.flatten(1, 2)  # [S, B*L, D]
         if len(positions) == 1:
             return flat.index_select(1, positions[0])
-        return flat.gather(1, self.per_slot(positions)[..., None].expand(-1, -1, flat.shape[-1]))
+        index = repeat(positions, self.peers)[..., None]
+        return flat.gather(1, index.expand(-1, -1, flat.shape[-1]))
+
+    def mixtures(self, states: Tensor) -> dict[str, Tensor]:
+        """Weights of the peers at targets with states [S, N, D], as logits: `gate` [T, N, K], `attention` [T, N, K, K].
+
+        Those that the coupling or `peers.inference` asks for.
+        """
+        grouped = states.unflatten(0, (self.trials, self.peers))  # type: ignore[no-untyped-call]
+        layers = {"gate": self.gate, "attention": self.attention}
+        return {name: layer(grouped) for name, layer in layers.items() if layer is not None}
+
+    def taught(self, batch: TrainingBatch, step: int) -> tuple[Tensor, Tensor] | None:
+        """States [S, N, D] and tables [T, J, V + 1, D] of the networks that teach, without gradients; None without any.
+
+        They follow the peers here, once a step: averages of the peers' weights, or the peers as they were after
+        `peers.freeze` steps (None until then).
+        """
+        if self.teacher is None:
+            return None
+        settings = self._settings.peers
+        if self._teaching == "average":
+            self._follow(1 - settings.momentum)
+        elif step == settings.freeze:
+            self._follow(1)
+        if self._teaching == "frozen" and step < settings.freeze:
+            return None
+        with torch.no_grad():
+            return self.states_at(self.teacher(batch.inputs), batch.positions), self.teacher.tables()
 
     def random_state(self) -> Tensor:
         """State of the dropout streams, [T, bytes] uint8."""
@@ -141,29 +176,25 @@ class PeerNetwork(nn.Module):
         """Continue the dropout streams from `random_state()`."""
         self._streams.set_state(state)
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; networks that teach never drop anything."""
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()
+        return self
+
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _per_group(self, ids: Tensor) -> Tensor:
-        """Ids for each embedding: one per trial, or one per slot."""
-        return ids if len(self.embedding.items.weight) == self.trials else self.per_slot(ids)
+    def _answering(self) -> Stack:
+        """Averages answer in evaluation where there are any (PCL)."""
+        return (
+            self.teacher
+            if self.teacher is not None and self._teaching == "average" and not self.training
+            else self.stack
+        )
 
-    def _apply_head(self, x: Tensor) -> Tensor:
-        """A shared head sees its trial's peers as one batch."""
-        groups = len(self.head.norm.weight)
-        return self.head(x.view(groups, -1, *x.shape[2:])).view(x.shape)
-
-    def _initialise(self, seeds: Sequence[int]) -> None:
-        own = [_generator(seed, 1 + peer) for seed in seeds for peer in range(self.peers)]
-        shared = [_generator(seed, _SHARED_STREAM) for seed in seeds]
-        initialise(self.embedding, shared if len(self.embedding.items.weight) == self.trials else own)
-        initialise(self.encoder, own)
-        initialise(self.head, shared if len(self.head.norm.weight) == self.trials else own)
-
-
-def _seed(seed: int, stream: int) -> int:
-    """An independent 63-bit seed for each random stream of a trial."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _generator(seed: int, stream: int) -> torch.Generator:
-    return torch.Generator().manual_seed(_seed(seed, stream))
+    def _follow(self, rate: float) -> None:
+        """Move what teaches towards the peers."""
+        assert self.teacher is not None
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.teacher.parameters()), list(self.stack.parameters()), rate)

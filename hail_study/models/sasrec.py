@@ -5,8 +5,8 @@ Kang, McAuley. Self-Attentive Sequential Recommendation. ICDM 2018, arXiv 1808.0
 
 from torch import Tensor, nn
 
+from hail_study.models.dropout import Streams
 from hail_study.models.encoder import Encoder
-from hail_study.models.layers import Streams
 from hail_study.models.transformer import Block
 from hail_study.study.configuration import Encoder as Settings
 

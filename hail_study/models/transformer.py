@@ -6,7 +6,9 @@ from typing import Final
 import torch.nn.functional as F
 from torch import Tensor
 
-from hail_study.models.layers import Attention, Dropout, Layer, LayerNorm, Linear, Streams
+from hail_study.models.attention import Attention
+from hail_study.models.dropout import Dropout, Streams
+from hail_study.models.layers import Layer, LayerNorm, Linear
 from hail_study.study.configuration import Encoder
 
 ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {"relu": F.relu, "gelu": F.gelu}

@@ -38,16 +38,69 @@ def _paradigms(paradigm: str, by_peer: Sequence[str]) -> set[str]:
     return {part for one in by_peer or [paradigm] for part in STAGES.get(one, (one,))}
 
 
+def _encoders(name: str, by_peer: Sequence[str]) -> set[str]:
+    return set(by_peer or [name])
+
+
+_ALPHA: Final = Rule(
+    ("peers.alpha", "peers.alpha_decay"),
+    ("peers.coupling",),
+    lambda coupling: coupling not in ("independent", "rescaled", "co-teaching", "boosted"),
+)
+
 RULES: Final = (
+    _ALPHA,
     Rule(
         ("peers.coupling",),
-        ("peers.count", "peers.alpha"),
-        lambda count, alpha: count > 1 and alpha < 1,
+        ("peers.count", "peers.alpha", "peers.alpha_decay"),
+        lambda count, alpha, decay: count > 1 and (alpha < 1 or decay > 0),
         neutral="independent",
     ),
-    Rule(("peers.share", "peers.inference"), ("peers.count",), lambda count: count > 1),
-    Rule(("peers.alpha",), ("peers.coupling",), lambda coupling: coupling != "independent"),
-    Rule(("peers.gamma", "peers.terms"), ("peers.coupling",), lambda coupling: coupling == "med"),
+    _ALPHA,
+    Rule(
+        ("peers.share", "peers.inference", "peers.encoders", "peers.differ"), ("peers.count",), lambda count: count > 1
+    ),
+    Rule(("peers.inference",), ("peers.coupling",), lambda coupling: coupling != "boosted", neutral="mean-logit"),
+    Rule(
+        ("peers.gamma", "peers.terms", "peers.belief", "peers.truncation"),
+        ("peers.coupling",),
+        lambda coupling: coupling == "med",
+    ),
+    Rule(("peers.freeze",), ("peers.belief",), lambda belief: belief == "frozen"),
+    Rule(("peers.truncation_of",), ("peers.truncation",), lambda share: share > 0),
+    Rule(("peers.temperature",), ("peers.coupling",), lambda coupling: coupling in ("one", "okddip", "kdcl", "pcl")),
+    Rule(("peers.ramp",), ("peers.coupling",), lambda coupling: coupling in ("one", "okddip", "pcl", "co-teaching")),
+    Rule(("peers.forget",), ("peers.coupling",), lambda coupling: coupling == "co-teaching"),
+    Rule(("peers.teacher",), ("peers.coupling",), lambda coupling: coupling == "kdcl"),
+    Rule(("peers.momentum",), ("peers.coupling",), lambda coupling: coupling == "pcl"),
+    Rule(("peers.scale",), ("peers.coupling",), lambda coupling: coupling == "rescaled"),
+    Rule(("encoder.name",), ("peers.encoders",), lambda encoders: not encoders),
+    Rule(
+        ("encoder.attention_dropout", "encoder.norm"),
+        ("encoder.name", "peers.encoders"),
+        lambda *given: bool({"sasrec", "bert4rec"} & _encoders(*given)),
+    ),
+    Rule(
+        ("encoder.mask", "encoder.mask_last"),
+        ("encoder.name", "peers.encoders"),
+        lambda *given: "bert4rec" in _encoders(*given),
+    ),
+    Rule(
+        ("encoder.window", "encoder.filters"),
+        ("encoder.name", "peers.encoders"),
+        lambda *given: "caser" in _encoders(*given),
+    ),
+    Rule(
+        ("objective.negatives", "objective.sampling", "objective.shared_negatives"),
+        ("objective.loss",),
+        lambda loss: loss != "cross-entropy",
+    ),
+    Rule(
+        ("objective.logq",),
+        ("objective.loss", "objective.sampling"),
+        lambda loss, sampling: loss == "sampled-softmax" and sampling == "batch",
+    ),
+    Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
     Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
     Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part")),
     Rule(

@@ -9,6 +9,11 @@ from typing import Any, Final
 
 ENCODERS: Final = {
     "sasrec": "hail_study.models.sasrec:SASRec",
+    "bert4rec": "hail_study.models.bert4rec:BERT4Rec",
+    "gru4rec": "hail_study.models.gru4rec:GRU4Rec",
+    "fmlprec": "hail_study.models.fmlprec:FMLPRec",
+    "caser": "hail_study.models.caser:Caser",
+    "lrurec": "hail_study.models.lrurec:LRURec",
 }
 """Sequence encoders (`encoder.name`)."""
 
@@ -16,11 +21,22 @@ COUPLINGS: Final = {
     "independent": "hail_study.objectives.couplings.independent:Independent",
     "med": "hail_study.objectives.couplings.med:Med",
     "mutual": "hail_study.objectives.couplings.mutual:Mutual",
+    "unlikelihood": "hail_study.objectives.couplings.unlikelihood:Unlikelihood",
+    "co-teaching": "hail_study.objectives.couplings.coteaching:CoTeaching",
+    "one": "hail_study.objectives.couplings.one:One",
+    "okddip": "hail_study.objectives.couplings.okddip:OKDDip",
+    "kdcl": "hail_study.objectives.couplings.kdcl:Kdcl",
+    "pcl": "hail_study.objectives.couplings.pcl:Pcl",
+    "boosted": "hail_study.objectives.couplings.boosted:Boosted",
+    "rescaled": "hail_study.objectives.couplings.independent:Rescaled",
 }
 """What the peers of one trial learn from each other (`peers.coupling`)."""
 
 ITEM_LOSSES: Final = {
     "cross-entropy": "hail_study.objectives.items:CrossEntropy",
+    "sampled-softmax": "hail_study.objectives.items:SampledSoftmax",
+    "bce": "hail_study.objectives.items:BinaryCrossEntropy",
+    "gbce": "hail_study.objectives.items:GeneralisedBinary",
 }
 """The loss of one prediction over the items (`objective.loss`)."""
 

@@ -166,6 +166,16 @@ class Encoder(Section):
     norm: Annotated[
         Literal["pre", "post"], Field(description="Layer norm before each Transformer sublayer, or after its sum.")
     ] = "pre"
+    mask: Annotated[
+        float, Field(gt=0, lt=1, description="Share of a history's items that is masked (masked-item encoders).")
+    ] = 0.2
+    mask_last: Annotated[
+        Probability, Field(description="Share of histories whose last item alone is masked, as it is in evaluation.")
+    ] = 0.1
+    window: Annotated[int, Field(ge=1, description="Items that a convolution sees.")] = 5
+    filters: Annotated[
+        int, Field(ge=1, description="Horizontal filters of each height; a quarter as many vertical.")
+    ] = 16
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -175,9 +185,10 @@ class Encoder(Section):
 
 
 Part = Literal["embedding", "head"]
+Difference = Literal["dropout", "initialisation"]
 
 
-def _as_set(parts: list[Part]) -> list[Part]:
+def _as_set(parts: list[str]) -> list[str]:
     return sorted(set(parts))
 
 
@@ -194,16 +205,76 @@ class Peers(Section):
         AfterValidator(_as_set),
         Field(description="Parts all peers of a trial share; `head` is the output transform before the item scores."),
     ] = ["embedding", "head"]
+    encoders: Annotated[
+        list[one_of(catalogue.ENCODERS)],  # type: ignore[valid-type]
+        Field(description="An encoder for each peer, in turn; empty: `encoder.name` for all."),
+    ] = []
+    differ: Annotated[
+        list[Difference],
+        AfterValidator(_as_set),
+        Field(description="What peers of one encoder differ by: initial weights, dropout masks."),
+    ] = ["dropout", "initialisation"]
+    hidden: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of a history's items hidden from each peer while training, each its own share.",
+        ),
+    ] = 0.0
     alpha: Annotated[
         Probability, Field(description="Weight of cross-entropy; the coupling weighs 1 - alpha (HAIL, alpha).")
     ] = 0.5
+    alpha_decay: Annotated[
+        int,
+        Field(
+            ge=0, description="Steps between falls of alpha by 2 %; 0 keeps it. HAIL's unused schedule starts from 1."
+        ),
+    ] = 0
     gamma: Annotated[float, Field(gt=0, description="Exponent of the peer's unlikelihood in MED (HAIL, gamma).")] = 1.0
     terms: Annotated[Literal["both", "positive", "negative"], Field(description="Which terms of MED are kept.")] = (
         "both"
     )
+    belief: Annotated[
+        Literal["peers", "self", "uniform", "shuffled", "frozen"],
+        Field(
+            description="Whose probabilities weigh MED: the other peers', or, as controls, one's own, uniform ones, "
+            "the other peers' at another target, the other peers' as they were after `freeze` steps."
+        ),
+    ] = "peers"
+    freeze: Annotated[
+        int,
+        Field(ge=1, description="Steps after which the peers that teach are frozen; until then cross-entropy alone."),
+    ] = 1000
+    truncation: Annotated[
+        Probability,
+        Field(
+            description="Targets among this share of largest cross-entropies for every peer are dropped (HAIL, beta)."
+        ),
+    ] = 0.0
+    truncation_of: Annotated[
+        Literal["targets", "slots"],
+        Field(description="Share of the real targets, or of 40 slots a sequence, mostly empty (HAIL's released code)."),
+    ] = "targets"
+    temperature: Annotated[
+        Positive, Field(description="Softens the predictions that one, okddip, kdcl and pcl compare.")
+    ] = 3.0
+    ramp: Annotated[
+        int, Field(ge=0, description="Steps in which the coupling of one, okddip, pcl and co-teaching sets in.")
+    ] = 0
+    forget: Annotated[Probability, Field(description="Share of targets that co-teaching leaves out in the end.")] = 0.2
+    teacher: Annotated[
+        Literal["best", "minimum", "linear"],
+        Field(description="KDCL's teacher: the best peer at a target, the smallest logits, the best linear mix."),
+    ] = "linear"
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Of PCL's averages of the peers' weights.")] = 0.999
+    scale: Annotated[Positive, Field(description="Weight of cross-entropy in `rescaled`.")] = 1.0
     inference: Annotated[
-        Literal["mean-probability", "mean-logit", "best"],
-        Field(description="How peers answer together; `best` is the peer with the best validation metric."),
+        Literal["mean-probability", "mean-logit", "best", "gate"],
+        Field(
+            description="How peers answer together; `best` is the peer with the best validation metric, `gate` weighs "
+            "their logits by a layer that is trained for it."
+        ),
     ] = "mean-probability"
 
 
@@ -263,6 +334,21 @@ class Objective(Section):
     """What one network minimises at a target."""
 
     loss: Annotated[one_of(catalogue.ITEM_LOSSES), Field(description="Loss over the items.")] = "cross-entropy"  # type: ignore[valid-type]
+    negatives: Annotated[int, Field(ge=1, description="Items drawn beside each target, where items are sampled.")] = 256
+    sampling: Annotated[
+        Literal["uniform", "batch"],
+        Field(description="Negatives are drawn from all items alike, or from the items of the batch (by popularity)."),
+    ] = "uniform"
+    shared_negatives: Annotated[
+        bool,
+        Field(description="All targets of a batch have the same negatives; otherwise each its own, which is slow."),
+    ] = True
+    logq: Annotated[
+        bool, Field(description="Subtract the logarithm of their sampling frequency from sampled scores.")
+    ] = False
+    calibration: Annotated[
+        Probability, Field(description="t of gBCE: 0 is plain BCE, 1 undoes all overconfidence.")
+    ] = 0.75
     temporal: Annotated[
         float | Literal["inf"],
         Field(description="p: the target at step t of a history weighs t^p, 1 in the mean; inf: the last one alone."),

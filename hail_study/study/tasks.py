@@ -40,6 +40,8 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
         )
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
+    if task == "next-item" and peers.count > 1:
+        yield from _together(configuration)
 
 
 def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:
@@ -52,3 +54,14 @@ def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:
             "peers.coupling",
             f"{peers.coupling} needs one state that predicts, which {sorted(mixed)[0]} does not have",
         )
+
+
+def _together(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What peers cannot do together."""
+    peers, loss = configuration.peers, configuration.objective.loss
+    if loss in ("bce", "gbce") and peers.coupling != "independent":
+        yield "peers.coupling", f"{peers.coupling} compares probabilities, of which {loss} has none"
+    if loss != "cross-entropy" and peers.coupling == "unlikelihood":
+        yield "objective.loss", f"unlikelihood looks at items that {loss} may not have sampled"
+    if "bert4rec" in peers.encoders and set(peers.encoders) != {"bert4rec"}:
+        yield "peers.encoders", "bert4rec is trained on masked items, the others on next items: not in one trial"

@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hail_study.models.layers import Attention, Dropout, LayerNorm, Linear, Streams
+from hail_study.models.attention import Attention
+from hail_study.models.dropout import Dropout, Streams
+from hail_study.models.layers import LayerNorm, Linear
 
 
 def random_weights(layer: torch.nn.Module) -> torch.nn.Module:

@@ -63,9 +63,9 @@ class PlainSASRec(nn.Module):
         def layer_norm(to: nn.LayerNorm, source) -> None:
             to.weight.data, to.bias.data = own(source.weight), own(source.bias)
 
-        self.items.weight.data = own(network.embedding.items.weight)
-        self.positions.weight.data = own(network.embedding.positions.weight)
-        for to, block in zip(self.blocks, network.encoder.blocks, strict=True):
+        self.items.weight.data = own(network.stack.items.weight)
+        self.positions.weight.data = own(network.stack.families["sasrec"].entrance.positions.weight)
+        for to, block in zip(self.blocks, network.stack.families["sasrec"].encoder.blocks, strict=True):
             attention = block.attention
             to.self_attn.in_proj_weight.data = own(attention.project.weight).T
             to.self_attn.in_proj_bias.data = own(attention.project.bias)[0]
@@ -75,7 +75,7 @@ class PlainSASRec(nn.Module):
                 linear.weight.data, linear.bias.data = own(source.weight).T, own(source.bias)[0]
             layer_norm(to.norm1, block.norm_attention)
             layer_norm(to.norm2, block.norm_feed)
-        layer_norm(self.norm, network.head.norm)
+        layer_norm(self.norm, network.stack.families["sasrec"].head.norm)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -110,9 +110,12 @@ def test_a_step_trains_the_same_as_a_plain_network():
     torch.testing.assert_close(loss.total, expected)
     loss.total.backward()
     expected.backward()
-    torch.testing.assert_close(network.embedding.items.weight.grad[0], plain.items.weight.grad, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(network.stack.items.weight.grad[0], plain.items.weight.grad, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(
-        network.encoder.blocks[0].feed.widen.weight.grad[0].T, plain.blocks[0].linear1.weight.grad, rtol=1e-4, atol=1e-6
+        network.stack.families["sasrec"].encoder.blocks[0].feed.widen.weight.grad[0].T,
+        plain.blocks[0].linear1.weight.grad,
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -130,12 +133,12 @@ def test_a_trials_weights_depend_on_its_seed_alone(share):
 
 
 def test_peers_differ_in_their_encoders_and_share_the_rest():
-    network = PeerNetwork(configuration(2), ITEMS, [0])
-    weight = network.encoder.blocks[0].attention.project.weight
+    first, other = (PeerNetwork(configuration(2), ITEMS, [seed]).stack for seed in (0, 1))
+    family = first.families["sasrec"]
+    weight = family.encoder.blocks[0].attention.project.weight
     assert not torch.equal(weight[0], weight[1])
-    assert len(network.embedding.items.weight) == len(network.head.norm.weight) == 1
-    other = PeerNetwork(configuration(2), ITEMS, [1])
-    assert not torch.equal(weight, other.encoder.blocks[0].attention.project.weight)
+    assert len(first.items.weight) == len(family.entrance.positions.weight) == len(family.head.norm.weight) == 1
+    assert not torch.equal(weight, other.families["sasrec"].encoder.blocks[0].attention.project.weight)
 
 
 def test_peer_k_starts_the_same_however_many_peers_there_are():

@@ -27,7 +27,7 @@ def test_one_slots_nan_stays_its_own():
     network = PeerNetwork(SETTINGS, 20, [0]).eval()
     ids = torch.randint(1, 21, (1, 4, 8))
     expected = network(ids)
-    network.encoder.blocks[0].attention.project.weight.data[1] = torch.nan
+    network.stack.families["sasrec"].encoder.blocks[0].attention.project.weight.data[1] = torch.nan
     found = network(ids)
     assert torch.equal(found[0], expected[0])
     assert found[1].isnan().all()

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hail_study.objectives.couplings.base import argmax, others
+from hail_study.objectives.couplings.arithmetic import argmax, log_one_minus_softmax, others
+from hail_study.objectives.couplings.base import Chunk
 from hail_study.objectives.couplings.independent import Independent
-from hail_study.objectives.couplings.med import Med, log_one_minus_softmax
+from hail_study.objectives.couplings.med import Med
 from hail_study.objectives.couplings.mutual import Mutual
 from hail_study.study.configuration import Peers
 
@@ -45,7 +46,7 @@ def weighted(coupling, terms: dict[str, Tensor]) -> Tensor:
 
 def autograd(coupling, logits: Tensor, targets: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     leaf = logits.clone().requires_grad_()
-    terms = coupling.loss(leaf, targets, 0)
+    terms = coupling.loss(Chunk(leaf, targets))
     (gradient,) = torch.autograd.grad(weighted(coupling, terms).sum(), leaf)
     return {name: term.detach() for name, term in terms.items()}, gradient
 
@@ -56,7 +57,7 @@ def autograd(coupling, logits: Tensor, targets: Tensor) -> tuple[dict[str, Tenso
 def test_med_is_the_papers_formula(peers, gamma, terms):
     logits, targets = scores(peers)
     med = Med(Peers(count=peers, alpha=0.3, gamma=gamma, terms=terms))
-    found = weighted(med, med.chunk(logits.clone(), targets, 0)[0]).sum(1)
+    found = weighted(med, med.gradient(Chunk(logits.clone(), targets))[0]).sum(1)
     for trial in range(2):
         for n in range(3):
             expected = plain_med(logits[trial, :, n].tolist(), int(targets[trial, n]), 0.3, gamma, terms)
@@ -78,7 +79,7 @@ def test_med_gradient_is_the_closed_form(peers, gamma):
             one = w * p[i] - p[i] * (c * h).sum() + c * h
             one[y] -= w
             expected[i] += one / (peers - 1)
-    gradient = Med(Peers(count=peers, alpha=0.0, gamma=gamma)).chunk(logits.clone(), targets, 0)[1][0, :, 0]
+    gradient = Med(Peers(count=peers, alpha=0.0, gamma=gamma)).gradient(Chunk(logits.clone(), targets))[1][0][0, :, 0]
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
 
 
@@ -95,7 +96,7 @@ def plain_mutual(p: Tensor, y: int, alpha: float) -> Tensor:
 def test_mutual_is_cross_entropy_and_divergence_from_the_others(peers):
     logits, targets = scores(peers)
     mutual = Mutual(Peers(count=peers, coupling="mutual", alpha=0.3))
-    found = weighted(mutual, mutual.chunk(logits.clone(), targets, 0)[0])
+    found = weighted(mutual, mutual.gradient(Chunk(logits.clone(), targets))[0])
     for trial in range(2):
         for n in range(3):
             expected = plain_mutual(logits[trial, :, n].softmax(-1), int(targets[trial, n]), 0.3)
@@ -116,7 +117,7 @@ CLOSED_FORMS = [
 @pytest.mark.parametrize("coupling", CLOSED_FORMS, ids=lambda c: type(c).__name__)
 def test_closed_form_agrees_with_autograd(coupling, peers):
     logits, targets = scores(peers, candidates=300, targets=5, scale=4.0)
-    terms, gradient = coupling.chunk(logits.clone(), targets, 0)
+    terms, (gradient, _) = coupling.gradient(Chunk(logits.clone(), targets))
     expected_terms, expected = autograd(coupling, logits, targets)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(terms, expected_terms)
@@ -125,8 +126,8 @@ def test_closed_form_agrees_with_autograd(coupling, peers):
 @pytest.mark.parametrize("coupling", CLOSED_FORMS, ids=lambda c: type(c).__name__)
 def test_single_precision_stays_close_to_double(coupling):
     logits, targets = scores(2, candidates=400, targets=50, scale=6.0)
-    terms, gradient = coupling.chunk(logits.float(), targets, 0)
-    expected_terms, expected = coupling.chunk(logits.clone(), targets, 0)
+    terms, (gradient, _) = coupling.gradient(Chunk(logits.float(), targets))
+    expected_terms, (expected, _) = coupling.gradient(Chunk(logits.clone(), targets))
     torch.testing.assert_close(gradient.double(), expected, rtol=1e-4, atol=2e-6)
     for name, term in terms.items():
         torch.testing.assert_close(term.double(), expected_terms[name], rtol=1e-4, atol=1e-5)
@@ -145,7 +146,7 @@ def extremes(gap: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("coupling", CLOSED_FORMS, ids=lambda c: type(c).__name__)
 def test_extreme_scores_stay_finite(coupling, gap):
     logits, targets = extremes(gap)
-    terms, gradient = coupling.chunk(logits.clone(), targets, 0)
+    terms, (gradient, _) = coupling.gradient(Chunk(logits.clone(), targets))
     assert all(term.isfinite().all() for term in terms.values())
     assert gradient.isfinite().all()
     assert gradient.abs().max() <= 2
@@ -159,9 +160,9 @@ def test_med_is_exact_however_certain_a_peer_is(row, alpha):
     logits = torch.tensor([[[row], [row[::-1]]]], dtype=torch.float64)
     med, targets = Med(Peers(alpha=alpha)), torch.zeros(1, 1, dtype=torch.int64)
     _, expected = autograd(med, logits, targets)
-    terms, gradient = med.chunk(logits.float(), targets, 0)
+    terms, (gradient, _) = med.gradient(Chunk(logits.float(), targets))
     torch.testing.assert_close(gradient.double(), expected, rtol=1e-3, atol=1e-4)
-    for name, term in med.loss(logits, targets, 0).items():
+    for name, term in med.loss(Chunk(logits, targets)).items():
         torch.testing.assert_close(terms[name].double(), term, rtol=1e-4, atol=1e-4)
 
 

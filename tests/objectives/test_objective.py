@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hail_study.objectives import Objective
+from hail_study.objectives.couplings import Chunk
 from hail_study.study.configuration import Configuration, Peers
 
 
@@ -53,7 +54,7 @@ def test_gradients_are_those_of_autograd_over_all_logits(coupling):
     total, *found = gradients(objective, states, table, targets)
     states, table = states.double().requires_grad_(), table.double().requires_grad_()
     logits = (states @ table[:, 1:].transpose(1, 2)).view(2, 3, 23, 40)
-    terms = objective.coupling.loss(logits, targets - 1, 0)
+    terms = objective.coupling.loss(Chunk(logits, targets - 1))
     expected = sum(objective.coupling.weights(0)[name] * term.mean(-1).sum() for name, term in terms.items())
     torch.testing.assert_close(total.double(), expected, rtol=1e-5, atol=0)
     for one, wanted in zip(found, torch.autograd.grad(expected, (states, table)), strict=True):

@@ -1,5 +1,5 @@
 """Couplings: what the peers of one trial learn from each other, one module each."""
 
-from hail_study.objectives.couplings.base import Coupling
+from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
 
-__all__ = ["Coupling"]
+__all__ = ["Chunk", "Coupling", "Terms"]

@@ -1,4 +1,9 @@
-"""What a coupling is, and the arithmetic that several of them share."""
+"""What a coupling is."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Final, Literal
 
 import torch
 from torch import Tensor
@@ -7,20 +12,56 @@ from hail_study.study.configuration import Peers
 
 Terms = dict[str, Tensor]
 """Name of a loss term -> its value at each target, [T, K, n]."""
+Gradients = tuple[Tensor, dict[str, Tensor]]
+"""In the logits, [T, K, n, C], and in each mixture."""
 
-_BLOCK = 64
+_ALPHA_DECAY: Final = 0.98
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a coupling sees of a few targets: K peers' scores of the same C candidates.
+
+    Attributes:
+        logits: [T, K, n, C] float32.
+        targets: [T, n] int64, index of the right candidate.
+        step: Optimiser steps done.
+        items: V, the size of the catalogue (C is smaller where candidates are sampled).
+        mixtures: What the coupling asks for: `gate` [T, n, K] or `attention` [T, n, K, K], logits, differentiable.
+        teacher: Where the coupling asks for one: its logits of the same candidates, [T, K, n, C].
+        earlier: Where the coupling asks for it: candidates in the history before the target, [T, n, C] bool.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    step: int = 0
+    items: int = 0
+    mixtures: Mapping[str, Tensor] = field(default_factory=dict)
+    teacher: Tensor | None = None
+    earlier: Tensor | None = None
 
 
 class Coupling:
-    """Loss of K peers at the same targets, given their logits over the same candidates.
+    """Loss of K peers at the same targets, given their scores of the same candidates.
 
-    The objective calls `chunk` with a few targets at a time. A coupling implements `loss` alone, and autograd
-    differentiates it chunk by chunk; one whose gradient has a closed form overrides `chunk` as well, because that is
+    The objective hands over a few targets at a time. A coupling implements `weights` and `loss`, and autograd
+    differentiates it chunk by chunk; one whose gradient has a closed form overrides `gradient` as well, which is
     several times faster. `hail_study.testing` checks that the two agree.
 
     Args:
         settings: The study's `peers` section.
+
+    Attributes:
+        mixture: What the network computes from the peers' states for this coupling: `gate`, weights of the peers, or
+            `attention`, weights of the others for each peer.
+        history: Whether the coupling looks at the items before each target.
+        teacher: Whose scores it also needs: an `average` of the peers' weights over the steps, or the peers `frozen`
+            after `peers.freeze` steps.
     """
+
+    mixture: ClassVar[Literal["gate", "attention"] | None] = None
+    history: ClassVar[bool] = False
+    teacher: Literal["average", "frozen"] | None = None
 
     def __init__(self, settings: Peers) -> None:
         self.settings = settings
@@ -29,63 +70,51 @@ class Coupling:
         """Weight of each term of `loss` in the total at a step."""
         raise NotImplementedError
 
-    def loss(self, logits: Tensor, targets: Tensor, step: int) -> Terms:
-        """Terms of the loss, differentiable in the logits. What a peer gives to the others must be detached here.
+    def loss(self, chunk: Chunk) -> Terms:
+        """Terms of the loss, differentiable in the logits (and the mixture).
 
-        Args:
-            logits: [T, K, n, C] float32, K peers' scores of C candidates.
-            targets: [T, n] int64, index of the right candidate.
-            step: Optimiser steps done.
+        What a peer gives to the others must be detached here.
         """
         raise NotImplementedError
 
-    def chunk(self, logits: Tensor, targets: Tensor, step: int) -> tuple[Terms, Tensor]:
-        """Terms [T, K, n], and the gradient [T, K, n, C] of their weighted sum.
+    def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
+        """Terms [T, K, n], and the gradients of their weighted sum.
 
-        Called without autograd. May use the storage of `logits` for its results.
+        Called without autograd. May use the storage of the logits for its results.
         """
         with torch.enable_grad():
-            leaf = logits.detach().requires_grad_()
-            terms = self.loss(leaf, targets, step)
-            weights = self.weights(step)
+            logits = chunk.logits.detach().requires_grad_()
+            mixtures = {name: mixture.detach().requires_grad_() for name, mixture in chunk.mixtures.items()}
+            terms = self.loss(replace(chunk, logits=logits, mixtures=mixtures))
+            weights = self.weights(chunk.step)
             total = torch.stack([weights[name] * term.sum() for name, term in terms.items()]).sum()
-            (gradient,) = torch.autograd.grad(total, leaf)
-        return {name: term.detach() for name, term in terms.items()}, gradient
+            first, *rest = torch.autograd.grad(total, [logits, *mixtures.values()], materialize_grads=True)
+        return {name: term.detach() for name, term in terms.items()}, (first, dict(zip(mixtures, rest, strict=True)))
 
+    def selects(self, step: int) -> bool:
+        """Whether targets are chosen by their cross-entropy at this step."""
+        return False
 
-def of_targets(x: Tensor, targets: Tensor) -> Tensor:
-    """x [T, K, n, C] at targets [T, n] -> [T, K, n, 1]."""
-    return x.gather(-1, per_peer(targets, x.shape[1]))
+    def select(self, surprise: Tensor, real: Tensor, step: int, users: int) -> Tensor:
+        """Which targets each peer trains on.
 
+        Args:
+            surprise: [T, K, N] cross-entropy of each peer at each target of the batch.
+            real: [T, N] bool, false where an entry only pads the stack.
+            step: Optimiser steps done.
+            users: B, sequences of each trial in the batch.
 
-def per_peer(targets: Tensor, peers: int) -> Tensor:
-    """Targets [T, n] as an index [T, K, n, 1]."""
-    return targets[:, None, :, None].expand(-1, peers, -1, 1)
+        Returns:
+            [T, K, N] bool.
+        """
+        raise NotImplementedError
 
+    def alpha(self, step: int) -> float:
+        """Weight of cross-entropy at a step: `peers.alpha`, falling by 2 % every `peers.alpha_decay` steps."""
+        decay = self.settings.alpha_decay
+        return self.settings.alpha * (_ALPHA_DECAY ** (step // decay) if decay else 1)
 
-def others(x: Tensor) -> Tensor:
-    """Mean over the other peers: x [T, K, ...] -> [T, K, ...] in new storage, in O(K) through the total."""
-    peers = x.shape[1]
-    if peers == 2:
-        return torch.cat([x[:, 1:], x[:, :1]], 1)  # exact, where a difference of totals would round
-    return x.sum(1, keepdim=True).sub(x).div_(peers - 1)
-
-
-def argmax(x: Tensor) -> Tensor:
-    """Index of the largest entry of the last axis, [..., 1].
-
-    On a CPU `Tensor.argmax` is not vectorised. `amax` is: find the best block by it, then search that block alone.
-    """
-    size = x.shape[-1]
-    whole = size // _BLOCK * _BLOCK
-    if x.device.type != "cpu" or whole < 4 * _BLOCK:
-        return x.argmax(-1, keepdim=True)
-    blocks = x[..., :whole].view(*x.shape[:-1], -1, _BLOCK)
-    block = blocks.amax(-1).argmax(-1, keepdim=True)  # [..., 1]
-    within = blocks.gather(-2, block[..., None].expand(*block.shape, _BLOCK))[..., 0, :]  # [..., _BLOCK]
-    value, index = within.max(-1, keepdim=True)
-    index += block * _BLOCK
-    if whole == size:
-        return index
-    last_value, last_index = x[..., whole:].max(-1, keepdim=True)
-    return torch.where(last_value > value, last_index + whole, index)
+    def ramp(self, step: int) -> float:
+        """Share of a term that grows in over `peers.ramp` steps, exp(-5 (1 - t)^2) (Laine and Aila, ICLR 2017)."""
+        length = self.settings.ramp
+        return math.exp(-5 * max(0.0, 1 - step / length) ** 2) if length else 1.0

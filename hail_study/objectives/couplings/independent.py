@@ -1,23 +1,33 @@
 """Peers that learn nothing from each other: K networks side by side, the compute-matched control of every coupling."""
 
 import torch
-from torch import Tensor
 
-from hail_study.objectives.couplings.base import Coupling, Terms, of_targets, per_peer
+from hail_study.objectives.couplings.arithmetic import cross_entropy, of_targets, per_peer
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
 
 
 class Independent(Coupling):
     """Cross-entropy of each peer."""
 
+    scale = 1.0
+
     def weights(self, step: int) -> dict[str, float]:
-        return {"cross_entropy": 1.0}
+        return {"cross_entropy": self.scale}
 
-    def loss(self, logits: Tensor, targets: Tensor, step: int) -> Terms:
-        return {"cross_entropy": -of_targets(logits.log_softmax(-1), targets)[..., 0]}
+    def loss(self, chunk: Chunk) -> Terms:
+        return {"cross_entropy": cross_entropy(chunk.logits, chunk.targets)}
 
-    def chunk(self, logits: Tensor, targets: Tensor, step: int) -> tuple[Terms, Tensor]:
-        below = logits.amax(-1, keepdim=True) - of_targets(logits, targets)  # [T, K, n, 1]
-        p = torch.softmax(logits, -1)
+    def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
+        below = chunk.logits.amax(-1, keepdim=True) - of_targets(chunk.logits, chunk.targets)  # [T, K, n, 1]
+        p = torch.softmax(chunk.logits, -1)
         surprise = below - p.amax(-1, keepdim=True).log()  # the largest probability never underflows
-        p.scatter_add_(-1, per_peer(targets, p.shape[1]), torch.full_like(below, -1))
-        return {"cross_entropy": surprise[..., 0]}, p
+        p.scatter_add_(-1, per_peer(chunk.targets, p.shape[1]), torch.full_like(below, -1))
+        return {"cross_entropy": surprise[..., 0]}, (p if self.scale == 1 else p.mul_(self.scale), {})
+
+
+class Rescaled(Independent):
+    """Control of couplings that change how much a target weighs on average: `peers.scale` times cross-entropy."""
+
+    @property
+    def scale(self) -> float:  # type: ignore[override]
+        return self.settings.scale

@@ -4,11 +4,18 @@ Hu, Li, Xie, Liu, Tao. What is Next when Sequential Prediction Meets Implicitly 
 arXiv 2202.06620.
 """
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hail_study.objectives.couplings.base import Coupling, Terms, argmax, of_targets, others, per_peer
+from hail_study.objectives.couplings.arithmetic import argmax, log_one_minus_softmax, of_targets, others, per_peer
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
+from hail_study.study.configuration import Peers
+
+RELEASED_SLOTS: Final = 40
+"""Prediction slots of a sequence in the paper's released code, mostly padding."""
 
 
 class Med(Coupling):
@@ -21,19 +28,28 @@ class Med(Coupling):
     The first term is a focal loss whose factor comes from the peer, the second an unlikelihood loss weighted by the
     peer's belief; `peers.terms` keeps both or one. As q enters through powers only, the mean over the other peers is
     taken once for all k, and K peers cost K times one.
+
+    `peers.belief` puts other probabilities in the place of q, as controls: one's own (a self-focal loss), uniform ones,
+    the peers' at another target of the chunk, or those of the peers as they were after `peers.freeze` steps
+    (cross-entropy alone until then). `peers.truncation` drops joint outliers.
     """
 
+    def __init__(self, settings: Peers) -> None:
+        super().__init__(settings)
+        self.teacher = "frozen" if settings.belief == "frozen" else None
+
     def weights(self, step: int) -> dict[str, float]:
-        return {"cross_entropy": self.settings.alpha, "med": 1 - self.settings.alpha}
+        alpha = 1.0 if self.teacher and step < self.settings.freeze else self.alpha(step)
+        return {"cross_entropy": alpha, "med": 1 - alpha}
 
-    def loss(self, logits: Tensor, targets: Tensor, step: int) -> Terms:
-        log_p, log_not_p = logits.log_softmax(-1), log_one_minus_softmax(logits)
-        log_right = of_targets(log_p, targets)[..., 0]
-        unlikely = self._unlikely(of_targets(log_not_p.detach(), targets).exp())[..., 0]
-        beliefs = self._beliefs(log_p.detach().exp(), targets)
-        return {"cross_entropy": -log_right, "med": -unlikely * log_right - (beliefs * log_not_p).sum(-1)}
+    def loss(self, chunk: Chunk) -> Terms:
+        log_p, log_not_p = chunk.logits.log_softmax(-1), log_one_minus_softmax(chunk.logits)
+        log_right = of_targets(log_p, chunk.targets)[..., 0]
+        not_right = of_targets(log_not_p.detach(), chunk.targets).exp()
+        unlikely, beliefs = self._given(log_p.detach().exp(), not_right, chunk)
+        return {"cross_entropy": -log_right, "med": -unlikely[..., 0] * log_right - (beliefs * log_not_p).sum(-1)}
 
-    def chunk(self, logits: Tensor, targets: Tensor, step: int) -> tuple[Terms, Tensor]:
+    def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
         """In closed form. With h = p / (1 - p), beliefs c (0 at y) and unlikelihood w of y,
 
             dMED/dz_m = w (p_m - [m = y]) - p_m sum_k c_k h_k + c_m h_m.
@@ -41,8 +57,10 @@ class Med(Coupling):
         Only the most probable class t can have p > 1/2. As p_t -> 1, h_t grows without bound but the gradient does not:
         p_m h_t = p_t r_m, with r the softmax without t. So t is left out of every sum here and added by hand.
         """
-        alpha, beta = self.settings.alpha, 1 - self.settings.alpha
-        y, top = per_peer(targets, logits.shape[1]), argmax(logits)  # [T, K, n, 1], as every name without a shape below
+        weights = self.weights(chunk.step)
+        alpha, beta = weights["cross_entropy"], weights["med"]
+        logits = chunk.logits
+        y, top = per_peer(chunk.targets, logits.shape[1]), argmax(logits)  # [T, K, n, 1], as all with no shape below
         largest, right = logits.gather(-1, top), logits.gather(-1, y)
         logits.scatter_(-1, top, -torch.inf)
         second = logits.amax(-1, keepdim=True)
@@ -56,8 +74,7 @@ class Med(Coupling):
         p = (e * scale).scatter_(-1, top, p_top)  # [T, K, n, C]
 
         not_right = torch.where(y == top, log_not_top.exp(), 1 - log_right.exp())
-        unlikely = self._unlikely(not_right)
-        c = self._beliefs(p, targets)  # [T, K, n, C]
+        unlikely, c = self._given(p, not_right, chunk)  # c: [T, K, n, C]
         c_top = c.gather(-1, top)
         p.scatter_(-1, top, 0)
         c.scatter_(-1, top, 0)
@@ -71,29 +88,48 @@ class Med(Coupling):
         gradient.scatter_add_(-1, top, p_top * (pull + beta * c_top))
         gradient.scatter_add_(-1, y, -(alpha + beta * unlikely))
         terms = {"cross_entropy": -log_right, "med": -unlikely * log_right - negative}
-        return {name: term[..., 0] for name, term in terms.items()}, gradient
+        return {name: term[..., 0] for name, term in terms.items()}, (gradient, {})
 
-    def _unlikely(self, not_right: Tensor) -> Tensor:
-        """Weight of -log p[y] from every peer's 1 - p[y]."""
-        if self.settings.terms == "negative":
-            return torch.zeros_like(not_right)
-        return others(not_right.pow(self.settings.gamma))
+    def selects(self, step: int) -> bool:
+        return self.settings.truncation > 0
 
-    def _beliefs(self, p: Tensor, targets: Tensor) -> Tensor:
-        """Weights [T, K, n, C] of -log(1 - p[k]) from every peer's p; 0 at the target."""
-        if self.settings.terms == "positive":
-            return torch.zeros_like(p)
-        gamma = self.settings.gamma
-        return others(p if gamma == 1 else p.pow(gamma)).scatter_(-1, per_peer(targets, p.shape[1]), 0)
+    def select(self, surprise: Tensor, real: Tensor, step: int, users: int) -> Tensor:
+        """Drop the joint outliers: targets among the `truncation` share of largest cross-entropies for every peer.
 
+        The share is of the real targets, or, as in the released code, of `RELEASED_SLOTS` prediction slots a sequence.
+        The released ranking also held the empty slots; here none of them is ranked above a real target.
+        """
+        if self.settings.truncation_of == "slots":
+            slots = torch.full((len(real), 1), users * RELEASED_SLOTS, device=real.device)
+        else:
+            slots = real.sum(1, keepdim=True)
+        dropped = (slots * self.settings.truncation).floor()[..., None]  # [T, 1, 1]
+        ranked = surprise.masked_fill(~real[:, None], -torch.inf).argsort(-1, descending=True).argsort(-1)  # [T, K, N]
+        return ~(ranked < dropped).all(1, keepdim=True).expand_as(surprise)
 
-def log_one_minus_softmax(logits: Tensor) -> Tensor:
-    """log(1 - softmax(logits)) over the last axis, with full precision as a probability goes to 1.
+    def _given(self, p: Tensor, not_right: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
+        """What weighs a peer's logarithms: w [T, K, n, 1] of log p[y] and c [T, K, n, C] of log(1 - p[k]), 0 at y."""
+        gamma, terms = self.settings.gamma, self.settings.terms
+        q = self._believed(p, chunk)
+        if q is not p:
+            not_right = 1 - of_targets(q, chunk.targets)
+        unlikely = torch.zeros_like(not_right) if terms == "negative" else self._mean(not_right.pow(gamma))
+        if terms == "positive":
+            return unlikely, torch.zeros_like(p)
+        beliefs = self._mean(q if gamma == 1 else q.pow(gamma))
+        return unlikely, beliefs.scatter_(-1, per_peer(chunk.targets, p.shape[1]), 0)
 
-    Where p > 1/2, which only the largest can be, log(1 - p_k) = logsumexp of the others - logsumexp of all.
-    """
-    top = argmax(logits.detach())
-    total = logits.logsumexp(-1, keepdim=True)
-    log_rest = logits.scatter(-1, top, -torch.inf).logsumexp(-1, keepdim=True)
-    small = (logits - total).exp().scatter(-1, top, 0)
-    return torch.log1p(-small).scatter(-1, top, log_rest - total)
+    def _believed(self, p: Tensor, chunk: Chunk) -> Tensor:
+        """The probabilities [T, K, n, C] that each peer gives to the others."""
+        match self.settings.belief:
+            case "uniform":
+                return torch.full_like(p, 1 / p.shape[-1])
+            case "shuffled":
+                return p.roll(p.shape[2] // 2, 2)
+            case "frozen":
+                return p if chunk.teacher is None else chunk.teacher.softmax(-1)
+        return p
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Over those a peer learns from, in new storage."""
+        return x.clone() if self.settings.belief == "self" else others(x)

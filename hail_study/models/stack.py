@@ -1,0 +1,110 @@
+"""All peers of all trials as one computation: a shared or own item table, and a family for each architecture."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hail_study.models.dropout import Streams
+from hail_study.models.embedding import Table
+from hail_study.models.encoder import Encoder
+from hail_study.models.family import Family, repeat
+from hail_study.models.layers import Layer, initialise
+from hail_study.study import catalogue
+from hail_study.study.configuration import Configuration, PlantedData
+
+_SHARED_STREAM: Final = 0
+
+
+class Stack(Layer):
+    """T trials of K peers; slot s is peer s % K of trial s // K.
+
+    Args:
+        configuration: The trial's.
+        item_count: V. Items are 1..V, 0 is padding, V + 1 the mask of masked-item encoders.
+        trials: T.
+        streams: Random numbers of dropout.
+
+    Raises:
+        ValueError: Causal and masked-item encoders are mixed.
+    """
+
+    def __init__(self, configuration: Configuration, item_count: int, trials: int, streams: Streams) -> None:
+        super().__init__()
+        peers = configuration.peers
+        self.trials, self.peers, self.item_count = trials, peers.count, item_count
+        names = [name for _, name in zip(range(peers.count), _cycle(configuration), strict=False)]
+        kinds: dict[str, type[Encoder]] = {name: catalogue.resolve(catalogue.ENCODERS[name]) for name in names}
+        self.causal = all(kind.causal for kind in kinds.values())
+        if not self.causal and any(kind.causal for kind in kinds.values()):
+            raise ValueError(f"peers.encoders: {', '.join(kinds)} cannot train together: some mask items, some do not")
+        data = cast(PlantedData, configuration.data)  # or of a file
+        length = data.max_length + (not self.causal)  # room for the mask that asks for the next item
+        shared = "embedding" in peers.share
+        self.items = Table(
+            trials if shared else trials * peers.count, item_count + 2 - self.causal, configuration.encoder.dim
+        )
+        self.families = nn.ModuleDict(
+            {
+                name: Family(
+                    configuration, kind, [k for k in range(peers.count) if names[k] == name], trials, length, streams
+                )
+                for name, kind in kinds.items()
+            }
+        )
+        self._order = np.argsort([member for family in self._families for member in family.members]).tolist()
+
+    @property
+    def _families(self) -> list[Family]:
+        return list(self.families.values())  # type: ignore[arg-type]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """States [S, B, L, D] of inputs ids [T, B, L]."""
+        x = self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
+        if len(self.families) == 1:
+            states: Tensor = self._families[0](x, ids)
+            return states
+        states = torch.cat([self._states(family, x, ids) for family in self._families], 1)
+        return states[:, self._order].flatten(0, 1)
+
+    def tables(self) -> Tensor:
+        """Item tables [T, J, V + 1, D], J = 1 where a trial's peers share one and J = K otherwise; row 0 is padding."""
+        weight = self.items.weight[:, : self.item_count + 1]
+        return weight.view(self.trials, -1, *weight.shape[1:])
+
+    def initialise(self, seeds: Sequence[int], alike: bool) -> None:
+        """Draw all weights of a trial from its seed: shared parts from one stream, each peer's from one of its own.
+
+        `alike` gives all peers of a trial the first one's stream.
+        """
+        shared = [generator(seed, _SHARED_STREAM) for seed in seeds]
+        own = [[generator(seed, 1 + peer * (not alike)) for peer in range(self.peers)] for seed in seeds]
+        everyone = [one for trial in own for one in trial]
+        initialise(self.items, shared if len(self.items.weight) == self.trials else everyone)
+        for family in self._families:
+            family.initialise(shared, [trial[member] for trial in own for member in family.members])
+
+    def _states(self, family: Family, x: Tensor, ids: Tensor) -> Tensor:
+        """States [T, M, B, L, D] of one family's peers."""
+        if len(x) != self.trials:
+            x = x.view(self.trials, self.peers, *x.shape[1:])[:, family.members].flatten(0, 1)
+        states: Tensor = family(x, ids)
+        return states.view(self.trials, -1, *states.shape[1:])
+
+
+def _cycle(configuration: Configuration) -> list[str]:
+    peers = configuration.peers
+    names = peers.encoders if peers.encoders and peers.count > 1 else [configuration.encoder.name]
+    return names * peers.count
+
+
+def seed_of(seed: int, stream: int) -> int:
+    """An independent 63-bit seed for each random stream of a trial."""
+    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(seed: int, stream: int) -> torch.Generator:
+    """A generator of one random stream of a trial."""
+    return torch.Generator().manual_seed(seed_of(seed, stream))

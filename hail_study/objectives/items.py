@@ -1,0 +1,95 @@
+"""Losses of one prediction over the items: which candidates are scored, and by what they are judged."""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
+from hail_study.study.configuration import Objective as Settings
+from hail_study.study.configuration import Peers
+
+
+class ItemLoss:
+    """A level of `objective.loss`.
+
+    Attributes:
+        sampled: The candidates are the target and sampled negatives, not all items.
+        probabilistic: The candidates' scores are judged as one distribution, so that any coupling can be put on it.
+    """
+
+    sampled: ClassVar[bool] = False
+    probabilistic: ClassVar[bool] = True
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def judge(self, peers: Peers) -> Coupling:
+        """What judges the scores where `probabilistic` is false."""
+        raise NotImplementedError
+
+
+class CrossEntropy(ItemLoss):
+    """Softmax over all items."""
+
+
+class SampledSoftmax(ItemLoss):
+    """Softmax over the target and `objective.negatives` others.
+
+    With `objective.logq` the logarithm of each candidate's sampling frequency is subtracted from its score (Bengio,
+    Senecal. Adaptive Importance Sampling. IEEE TNN 2008), so that the gradient approaches that of the full softmax.
+    """
+
+    sampled = True
+
+
+class BinaryCrossEntropy(ItemLoss):
+    """The target against each negative by itself (Kang, McAuley. SASRec. ICDM 2018, equation 7)."""
+
+    sampled, probabilistic = True, False
+
+    def judge(self, peers: Peers) -> Coupling:
+        return Binary(peers, calibration=0.0)
+
+
+class GeneralisedBinary(ItemLoss):
+    """gBCE: binary cross-entropy whose positive term undoes the overconfidence that sampling negatives brings.
+
+    Petrov, Macdonald. gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampling.
+    RecSys 2023, arXiv 2308.07192, equations 10-14; `objective.calibration` is their t.
+    """
+
+    sampled, probabilistic = True, False
+
+    def judge(self, peers: Peers) -> Coupling:
+        return Binary(peers, self.settings.calibration)
+
+
+class Binary(Coupling):
+    """-(beta log sigma(s_y) + sum over negatives of log(1 - sigma(s_k))) / C, of independent peers.
+
+    beta = a (t (1 - 1 / a) + 1 / a), a the sampled share of the negatives; t = 0 is plain binary cross-entropy.
+    """
+
+    def __init__(self, peers: Peers, calibration: float) -> None:
+        super().__init__(peers)
+        self._calibration = calibration
+
+    def weights(self, step: int) -> dict[str, float]:
+        return {"binary_cross_entropy": 1.0}
+
+    def loss(self, chunk: Chunk) -> Terms:
+        right = F.one_hot(chunk.targets, chunk.logits.shape[-1])[:, None].bool()  # [T, 1, n, C]
+        positive, negative = F.softplus(-chunk.logits), F.softplus(chunk.logits)
+        each = torch.where(right, self._beta(chunk) * positive, negative)
+        return {"binary_cross_entropy": each.mean(-1)}
+
+    def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
+        terms = self.loss(chunk)
+        right = F.one_hot(chunk.targets, chunk.logits.shape[-1])[:, None].bool()
+        p = chunk.logits.sigmoid()
+        return terms, (torch.where(right, self._beta(chunk) * (p - 1), p).div_(p.shape[-1]), {})
+
+    def _beta(self, chunk: Chunk) -> float:
+        sampled = (chunk.logits.shape[-1] - 1) / max(1, chunk.items - 1)
+        return sampled * (self._calibration * (1 - 1 / sampled) + 1 / sampled)

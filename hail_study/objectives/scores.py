@@ -1,0 +1,156 @@
+"""Which items are scored at a target, and how gradients of those scores go back to states and table.
+
+Both classes see states as [T, K, n, D] and tables as [T, J, V + 1, D], with J = 1 where a trial's peers share one table
+(their scores are then one product) and J = K otherwise.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Scores(ABC):
+    """Scores of the candidates of some targets, without autograd.
+
+    Attributes:
+        table_gradient: [T, J, V + 1, D], what `back` has gathered.
+    """
+
+    def __init__(self, table: Tensor, targets: Tensor) -> None:
+        """Score with `table` [T, J, V + 1, D] at targets [T, N]."""
+        self.table, self.targets = table, targets
+        self.table_gradient = torch.zeros_like(table, memory_format=torch.contiguous_format)
+
+    @property
+    def items(self) -> int:
+        """V."""
+        return self.table.shape[2] - 1
+
+    @property
+    @abstractmethod
+    def floats(self) -> int:
+        """Numbers held for one target of one peer."""
+
+    @abstractmethod
+    def forward(self, states: Tensor, piece: slice) -> Tensor:
+        """Scores [T, K, n, C] of the targets in `piece`, from their states [T, K, n, D]."""
+
+    @abstractmethod
+    def back(self, gradient: Tensor, states: Tensor, weight: Tensor, piece: slice) -> Tensor:
+        """Gradient in the states, [T, K, n, D]; that in the table is added to `table_gradient`.
+
+        Args:
+            gradient: [T, K, n, C], in the scores.
+            states: [T, K, n, D].
+            weight: [T, K, n, 1], which multiplies both results.
+            piece: The targets.
+        """
+
+    @abstractmethod
+    def right(self, piece: slice) -> Tensor:
+        """Index [T, n] of the target among the candidates."""
+
+
+class AllItems(Scores):
+    """Every item is a candidate: candidate c is item c + 1."""
+
+    def __init__(self, table: Tensor, targets: Tensor) -> None:
+        super().__init__(table, targets)
+        self._flat = table.flatten(0, 1)[:, 1:]  # [G, V, D]
+        self._flat_gradient = self.table_gradient.flatten(0, 1)[:, 1:]
+
+    @property
+    def floats(self) -> int:
+        return self.items
+
+    def forward(self, states: Tensor, piece: slice) -> Tensor:
+        rows = states.reshape(len(self._flat), -1, states.shape[-1])  # [G, (K) n, D]
+        return torch.bmm(rows, self._flat.transpose(1, 2)).view(*states.shape[:-1], -1)
+
+    def back(self, gradient: Tensor, states: Tensor, weight: Tensor, piece: slice) -> Tensor:
+        flat = gradient.view(len(self._flat), -1, self.items)  # [G, (K) n, V]
+        weighted = (states * weight).view(len(self._flat), -1, states.shape[-1])
+        self._flat_gradient.baddbmm_(flat.transpose(1, 2), weighted)
+        return torch.bmm(flat, self._flat).view(states.shape) * weight
+
+    def right(self, piece: slice) -> Tensor:
+        return self.targets[:, piece] - 1
+
+
+class SampledItems(Scores):
+    """The target, candidate 0, and sampled negatives. A negative that is the target scores nothing.
+
+    Args:
+        table: [T, J, V + 1, D].
+        targets: [T, N].
+        negatives: [T, M], shared by all targets, or [T, N, M].
+        log_frequency: [T, V + 1], subtracted from the scores; None subtracts nothing.
+    """
+
+    hidden = -1e9  # finite: a candidate of no probability, not a source of 0 * inf
+
+    def __init__(self, table: Tensor, targets: Tensor, negatives: Tensor, log_frequency: Tensor | None) -> None:
+        super().__init__(table, targets)
+        self.negatives, self._log_frequency = negatives, log_frequency
+
+    @property
+    def floats(self) -> int:
+        one = self.negatives.shape[-1] + 1
+        return one if self.negatives.dim() == 2 else one * self.table.shape[-1]
+
+    def forward(self, states: Tensor, piece: slice) -> Tensor:
+        targets, negatives = self.targets[:, piece], self._drawn(piece)
+        positive = (states * self._rows(targets)).sum(-1, keepdim=True)  # [T, K, n, 1]
+        scores = torch.cat([positive, self._products(states, self._rows(negatives))], -1)  # [T, K, n, 1 + M]
+        if self._log_frequency is not None:
+            scores -= self._corrections(targets, negatives)[:, None]
+        clash = negatives.view(len(targets), -1, negatives.shape[-1]) == targets[..., None]  # [T, n, M]
+        scores[..., 1:].masked_fill_(clash[:, None], self.hidden)
+        return scores
+
+    def back(self, gradient: Tensor, states: Tensor, weight: Tensor, piece: slice) -> Tensor:
+        targets, negatives = self.targets[:, piece], self._drawn(piece)
+        first, rest = gradient[..., :1], gradient[..., 1:]
+        weighted = states * weight
+        self._gather(first * weighted, targets)
+        if negatives.dim() == 2:
+            self._gather(rest.transpose(-1, -2) @ weighted, negatives)  # [T, K, M, D]
+            found = rest @ self._rows(negatives)
+        else:
+            self._gather((rest[..., None] * weighted[..., None, :]).flatten(2, 3), negatives.flatten(1))
+            found = (rest[..., None, :] @ self._rows(negatives))[..., 0, :]
+        return (first * self._rows(targets) + found) * weight
+
+    def right(self, piece: slice) -> Tensor:
+        return torch.zeros_like(self.targets[:, piece])
+
+    def _drawn(self, piece: slice) -> Tensor:
+        return self.negatives if self.negatives.dim() == 2 else self.negatives[:, piece]
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """Rows of the table, ids [T, ...] -> [T, J, ..., D]."""
+        trials, groups, rows, dim = self.table.shape
+        starts = torch.arange(0, trials * groups * rows, rows, device=ids.device)
+        index = ids[:, None] + starts.view(trials, groups, *[1] * (ids.dim() - 1))
+        return self.table.reshape(-1, dim)[index]
+
+    def _gather(self, gradient: Tensor, ids: Tensor) -> None:
+        """Add a gradient [T, K, m, D] to the rows ids [T, m] of each table."""
+        if self.table.shape[1] == 1:
+            gradient = gradient.sum(1, keepdim=True)
+        index = ids[:, None, :, None].expand_as(gradient)
+        self.table_gradient.scatter_add_(2, index, gradient)
+
+    def _products(self, states: Tensor, rows: Tensor) -> Tensor:
+        """States [T, K, n, D] with rows [T, J, M, D] or [T, J, n, M, D] -> [T, K, n, M]."""
+        if rows.dim() == 4:
+            return states @ rows.transpose(-1, -2)
+        return (rows @ states[..., None])[..., 0]
+
+    def _corrections(self, targets: Tensor, negatives: Tensor) -> Tensor:
+        """Log sampling frequency of each candidate, [T, n, 1 + M]."""
+        assert self._log_frequency is not None
+        positive = self._log_frequency.gather(1, targets)[..., None]
+        negative = self._log_frequency.gather(1, negatives.flatten(1)).view(len(targets), -1, negatives.shape[-1])
+        return torch.cat([positive, negative.expand(-1, targets.shape[1], -1)], -1)
