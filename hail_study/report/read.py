@@ -1,7 +1,9 @@
 """What the record holds of one study: the trials that count, in an order of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -163,3 +165,23 @@ def results(reader: Reader, study: "Study") -> Results:
     if not len(kept) or not ((kept["phase"] == "confirm") & (kept["status"] == "finished")).any():
         raise NoResults(f"no finished trial of study {name} in the record; run it first")
     return Results(study, kept, superseded, reader)
+
+
+def open_results(path: Path | str, overrides: Sequence[str] = (), directory: Path | str = ".") -> Results:
+    """Load a study and read its results, as the command line does.
+
+    Args:
+        path: The study file.
+        overrides: Changes of it (`seeds=5`).
+        directory: Where the study was run; relative paths of the record start there.
+
+    Raises:
+        StudyError: The study file is wrong.
+        RecordError: There is no record.
+        NoResults: The record holds no finished trial of the study.
+    """
+    from hail_study.record import Record
+    from hail_study.study import load
+
+    study = load(path, overrides, check_data=False)
+    return results(Record(study.file.record, Path(directory)), study)

@@ -47,12 +47,20 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
 
 def write_tables(table: Table, folder: Path) -> list[Path]:
     """Write a table in every format."""
-    laid_out = document(table)
-    texts = {suffix: write(laid_out) for suffix, write in MARKUP.items()}
-    texts |= {suffix: write(table) for suffix, write in DATA.items()}
-    for suffix, text in texts.items():
-        (folder / f"table.{suffix}").write_text(text, encoding="utf-8")
-    return [folder / f"table.{suffix}" for suffix in texts]
+    paths = [folder / f"table.{suffix}" for suffix in (*MARKUP, *DATA)]
+    for path in paths:
+        path.write_text(render(table, path.suffix[1:]), encoding="utf-8")
+    return paths
+
+
+def render(table: Table, suffix: str) -> str:
+    """A table as text.
+
+    Args:
+        table: Of a study.
+        suffix: The format: `md`, `tex`, `html`, `typ`, `csv` or `json`.
+    """
+    return MARKUP[suffix](document(table)) if suffix in MARKUP else DATA[suffix](table)
 
 
 def write_data_sets(data_sets: DataSets, name: str, folder: Path) -> list[Path]:
