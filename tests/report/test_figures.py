@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from hail_study.report import results
-from hail_study.report.figures import FIGURES, cost, curves, importance, interaction, parallel, profile, save, slices
+from hail_study.report.figures import (
+    FIGURES,
+    budget,
+    cost,
+    curves,
+    importance,
+    interaction,
+    parallel,
+    profile,
+    save,
+    slices,
+)
 from hail_study.report.figures.cost import pareto
 from hail_study.report.figures.curves import by_epoch
 from hail_study.report.figures.labels import spread
@@ -57,7 +68,7 @@ def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str,
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-@pytest.mark.parametrize("draw", [curves, interaction, parallel, importance])
+@pytest.mark.parametrize("draw", [curves, interaction, budget, parallel, importance])
 def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) -> None:
     assert draw(results(record, study)) is None
 
@@ -113,6 +124,12 @@ def test_search_trials_are_read_with_their_hyperparameters(full) -> None:
     frame = searched(full)
     assert len(frame) == 12 * len(full.study.arms)
     assert {"training.learning_rate", "encoder.dropout", "training.batch", "value"} <= set(frame)
+
+
+def test_best_so_far_never_falls(full) -> None:
+    lines = budget(full).axes[0].lines
+    assert len(lines) == len(full.study.arms)
+    assert all((np.diff(line.get_ydata()) >= 0).all() for line in lines)
 
 
 def test_importance_finds_the_hyperparameter_that_decides(full) -> None:

@@ -8,7 +8,7 @@ from hail_study.report.figures.curves import curves
 from hail_study.report.figures.forest import forest
 from hail_study.report.figures.interaction import interaction
 from hail_study.report.figures.profile import profile
-from hail_study.report.figures.search import importance, parallel
+from hail_study.report.figures.search import budget, importance, parallel
 from hail_study.report.figures.slices import slices
 from hail_study.report.figures.style import save
 from hail_study.report.read import Results
@@ -22,6 +22,7 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
     "curves": ("Learning curves; the reference is dashed", curves),
     "profile": ("Difference in HR@k from the reference at every k", profile),
     "cost": ("Test metric against training time; the line joins arms that no other beats in both", cost),
+    "budget": ("Best value so far over the search trials: where lines still rise, the budget was short", budget),
     "parallel": ("Every search trial; the lighter, the better", parallel),
     "importance": ("Importance of the hyperparameters within each arm's search", importance),
 }
@@ -29,6 +30,7 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
 
 __all__ = [
     "FIGURES",
+    "budget",
     "cost",
     "curves",
     "forest",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from hail_study.report.figures.style import BLUE, GREY, RULE, style
+from hail_study.report.figures.style import BLUE, GREY, LINES, RULE, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 
@@ -28,6 +28,35 @@ def searched(results: Results) -> pd.DataFrame:
             known = {"arm": arm.name, "number": trial["number"], "value": trial.get(column, np.nan)}
             rows.append(known | trial["hyperparameters"])
     return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
+
+
+def budget(results: Results) -> "Figure | None":
+    """Best validation value so far over the search trials, one line per arm.
+
+    Where lines still rise, the budget was short, and the comparison is one of half-tuned arms.
+
+    Returns:
+        The figure, or None with fewer than three search trials.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    frame = searched(results)
+    if frame.empty or frame["number"].nunique() < 3:
+        return None
+    with style():
+        figure = Figure(figsize=(6.4, 3.0))
+        axes = figure.add_subplot()
+        for place, (arm, trials) in enumerate(frame.groupby("arm", sort=False)):
+            best = trials.sort_values("number")["value"].cummax()
+            colour, dashes = LINES[place % len(LINES)]
+            numbers = np.sort(trials["number"].to_numpy(dtype=np.int64)) + 1
+            axes.plot(numbers, best, color=colour, ls=dashes, lw=1.2, drawstyle="steps-post", label=str(arm))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("Search trials of the arm")
+        axes.set_ylabel(f"Best {metric_name(results.study.file.metrics.primary)}, validation")
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
 
 
 def parallel(results: Results) -> "Figure | None":
