@@ -86,7 +86,9 @@ class Progress:
     # --- plain lines --------------------------------------------------------------------------------------------
 
     def _line(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float]) -> str:
-        value = "" if outcome.value is None else f"  validation {spec.configuration.evaluation.select} {outcome.value:.4f}"
+        value = (
+            "" if outcome.value is None else f"  validation {spec.configuration.evaluation.select} {outcome.value:.4f}"
+        )
         cost = f"  {metrics['epochs']:.0f} epochs, {metrics['seconds']:.1f} s" if "seconds" in metrics else ""
         return (
             f"[{self._ended}/{self._agenda.planned}] {self._clock()}  {outcome.status:8} {describe(spec)}{value}{cost}"
