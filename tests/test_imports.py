@@ -14,18 +14,20 @@ FORBIDDEN = {
     "data": {"torch", "ray", "mlflow", "optuna"},
     "models": {"ray", "mlflow", "optuna"},
     "objectives": {"ray", "mlflow", "optuna"},
+    "tasks": {"ray", "mlflow", "optuna"},
     "training": {"ray", "mlflow", "optuna"},
     "record": {"torch", "ray", "optuna"},
     "report": {"torch", "ray"},
 }
 INNER = {
-    "study": {"data", "models", "objectives", "training", "record", "execution", "report"},
-    "data": {"models", "objectives", "training", "record", "execution", "report"},
-    "models": {"objectives", "training", "record", "execution", "report"},
-    "objectives": {"training", "record", "execution", "report"},
+    "study": {"data", "tasks", "models", "objectives", "training", "record", "execution", "report"},
+    "data": {"tasks", "models", "objectives", "training", "record", "execution", "report"},
+    "models": {"objectives", "tasks", "training", "record", "execution", "report"},
+    "objectives": {"tasks", "training", "record", "execution", "report"},
+    "tasks": {"record", "execution", "report"},
     "training": {"record", "execution", "report"},
-    "record": {"models", "objectives", "execution", "report"},
-    "report": {"models", "objectives", "execution"},
+    "record": {"tasks", "models", "objectives", "execution", "report"},
+    "report": {"tasks", "models", "objectives", "execution"},
 }
 
 

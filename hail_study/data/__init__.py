@@ -10,6 +10,7 @@ ids, lengths, targets = histories(prepared, parts.test_positions, max_length=50)
 from hail_study.data.baselines import frequency, popularity
 from hail_study.data.batches import Sequences, epoch, histories, seen
 from hail_study.data.errors import DataError
+from hail_study.data.examples import Dataset, Examples
 from hail_study.data.oracle import planted_oracle
 from hail_study.data.preparation import prepare
 from hail_study.data.prepared import Prepared
@@ -17,6 +18,8 @@ from hail_study.data.splits import Split, split
 
 __all__ = [
     "DataError",
+    "Dataset",
+    "Examples",
     "Prepared",
     "Sequences",
     "Split",

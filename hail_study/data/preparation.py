@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hail_study.data.core import k_core
 from hail_study.data.errors import DataError
+from hail_study.data.examples import Examples
 from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.prepared import Prepared
 from hail_study.study.catalogue import SOURCES, resolve
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 LONGEST_LAG = np.iinfo(np.int16).max
 
 
-def prepare(config: "Data") -> Prepared:
-    """Read or generate interactions and make them ready for training.
+def prepare(config: "Data") -> "Prepared | Examples":
+    """Read or generate data and make them ready for training.
+
+    A source of `Examples` makes them ready itself.
 
     Interactions are put in time order within each user (see `data.ties` for equal time stamps), reduced to their k-core
     and numbered. Ids follow the order of the names, so the order of the users in a file is of no consequence.
@@ -26,12 +29,28 @@ def prepare(config: "Data") -> Prepared:
     Raises:
         DataError: The source cannot be read, or nothing is left of it.
     """
-    source: Interactions = resolve(SOURCES[config.source])(config)
-    ties = getattr(config, "ties", "file-order")
+    source: Interactions | Examples = resolve(SOURCES[config.source])(config)
+    if isinstance(source, Examples):
+        return source
+    return prepared(source, config.k_core, config.split, getattr(config, "ties", "file-order"))
+
+
+def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:
+    """Interactions made ready.
+
+    Args:
+        source: As read.
+        k: Of the k-core.
+        split: Its name.
+        ties: See `chronological`.
+
+    Raises:
+        DataError: Nothing is left.
+    """
     order = chronological(source, ties)
-    kept = order[k_core(source.users, source.items, config.k_core)[order]]
+    kept = order[k_core(source.users, source.items, k)[order]]
     if not len(kept):
-        raise DataError(_nothing_left(source, config.k_core))
+        raise DataError(_nothing_left(source, k))
     users, owners = _renumbered(source.users[kept])
     items, ids = _renumbered(source.items[kept])
     times = None if source.times is None else source.times[kept]
@@ -43,8 +62,8 @@ def prepare(config: "Data") -> Prepared:
         item_names=source.item_names[items],
         times=None if times is None else np.floor(times).astype(np.int64),
         lags=None if source.lags is None else _lags(source.lags, order, kept),
-        description=_describe(source, config.k_core, owners, ids) | _order(ties, owners, times),
-        split=config.split,
+        description=_describe(source, k, owners, ids) | _order(ties, owners, times),
+        split=split,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from hail_study.execution.sampling import Tried, propose
 from hail_study.study import Arm, Study, TrialSpec, Value, active, configure
+from hail_study.study.measures import sign
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -75,13 +76,18 @@ class ArmAgenda:
         ended = [(self.outcomes[spec.key], spec) for spec in self.searched if spec.key in self.outcomes]
         for status in ("finished", "pruned"):
             candidates = [
-                (-outcome.value, spec.number, spec)
+                (-gain, spec.number, spec)
                 for outcome, spec in ended
-                if outcome.status == status and outcome.value is not None
+                if outcome.status == status and (gain := self._gain(spec)) is not None
             ]
             if candidates:
                 return min(candidates, key=lambda candidate: candidate[:2])[2]
         return None
+
+    def _gain(self, spec: TrialSpec) -> float | None:
+        """The value of a trial that ended, turned so that larger is better."""
+        value = self.outcomes[spec.key].value
+        return None if value is None else sign(spec.configuration.evaluation.select) * value
 
     def next(self) -> TrialSpec | None:
         """The next trial that may start now, or None: all are handed out, or a generation must end first."""
@@ -97,7 +103,7 @@ class ArmAgenda:
         earlier = searched[: number - number % self._search.generation]
         if any(spec.key not in self.outcomes for spec in earlier):
             return None
-        tried = [Tried(spec.hyperparameters, self.outcomes[spec.key].value) for spec in earlier]
+        tried = [Tried(spec.hyperparameters, self._gain(spec)) for spec in earlier]
         for attempt in range(_ATTEMPTS):
             found = propose(
                 self.arm.space,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hail_study.data import Prepared
+from hail_study.data import Dataset
 from hail_study.execution.version import training_version
 from hail_study.record import Record
 from hail_study.study import Configuration, Study, TrialSpec
@@ -12,7 +12,7 @@ from hail_study.training.baselines import baseline, baselines_of
 from hail_study.training.ranks import ranks_parquet
 
 
-def record_baselines(record: Record, study: Study, data: Mapping[str, Prepared]) -> None:
+def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset]) -> None:
     """Rank by what needs no training, once for each data set of the study."""
     known = record.finished(study.file.name)
     code = training_version()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from rich.console import Console
 
-from hail_study.data import Prepared, prepare
+from hail_study.data import Dataset, prepare
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.cluster import cluster
 from hail_study.execution.progress import Progress
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hail_study.report import Table
 
 
-def datasets(study: Study) -> dict[str, Prepared]:
+def datasets(study: Study) -> dict[str, Dataset]:
     """Arm key -> prepared data; arms with the same data share one.
 
     Raises:
@@ -35,13 +35,11 @@ def datasets(study: Study) -> dict[str, Prepared]:
     return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
 
 
-def open_agenda(study: Study, data: Mapping[str, Prepared], trials: pd.DataFrame) -> Agenda:
+def open_agenda(study: Study, data: Mapping[str, Dataset], trials: pd.DataFrame) -> Agenda:
     """The agenda of a study, less what the record's `trials` already hold."""
     selected = {arm.key: f"validation/{arm.configuration.evaluation.select}" for arm in study.arms}
     ended = trials[trials["status"].isin(["finished", "pruned"]) & trials["arm_key"].isin(selected)]
-    known = {
-        row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]])) for row in ended.to_dict("records")
-    }
+    known = {row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]])) for row in ended.to_dict("records")}
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
     return Agenda(study, fingerprints, training_version(), known)
 
@@ -117,7 +115,7 @@ def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> En
 def _tune(
     study: Study,
     agenda: Agenda,
-    data: Mapping[str, Prepared],
+    data: Mapping[str, Dataset],
     record: Record,
     store: Store,
     console: Console,
@@ -133,7 +131,7 @@ def _tune(
         from hail_study.execution.tune import StudySearcher, StudyTrainable, scheduler_for
 
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        references = {prepared.fingerprint: ray.put(prepared.arrays()) for prepared in data.values()}
+        references = {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
         trainable = tune.with_parameters(
             StudyTrainable,
             datasets=references,
@@ -146,7 +144,9 @@ def _tune(
                 tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus}),
                 tune_config=tune.TuneConfig(
                     search_alg=StudySearcher(agenda),
-                    scheduler=scheduler_for(study.file.search, study.file.base.training.epochs),
+                    scheduler=scheduler_for(
+                        study.file.search, study.file.base.training.epochs, study.file.metrics.primary
+                    ),
                     num_samples=-1,
                     max_concurrent_trials=slots,
                     reuse_actors=True,

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from hail_study.data import Prepared
+from hail_study.data import Dataset
 from hail_study.execution.agenda import Agenda
 from hail_study.execution.driver import datasets, open_agenda
 from hail_study.record import Record
@@ -51,7 +51,7 @@ def _recorded_seconds(trials: pd.DataFrame) -> Mapping[str, float]:
     return {str(arm): float(seconds) for arm, seconds in medians.items()}
 
 
-def _probe(arm: Arm, prepared: Prepared) -> float:
+def _probe(arm: Arm, prepared: Dataset) -> float:
     import torch
 
     from hail_study.training import Trial

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from hail_study.execution.agenda import Agenda, ArmAgenda, Outcome
 from hail_study.study import TrialSpec
+from hail_study.study.measures import sign
 
 _VISIBLE_ARMS = 24
 
@@ -73,7 +74,7 @@ class Progress:
         running = self._running.setdefault(spec.key, _Running(spec))
         running.epoch = int(entry["epoch"])
         value = entry[f"validation/{spec.configuration.evaluation.select}"]
-        running.value = value if running.value is None else max(running.value, value)
+        running.value = value if running.value is None else better(spec, running.value, value)
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         self._running.pop(spec.key, None)
@@ -134,6 +135,12 @@ class Progress:
         return Text("\n".join(["running", *lines]), style="cyan")
 
 
+def better(spec: TrialSpec, *values: float) -> float:
+    """The best of some values of the metric that selects."""
+    direction = sign(spec.configuration.evaluation.select)
+    return max(values, key=lambda value: direction * value)
+
+
 def describe(spec: TrialSpec) -> str:
     """A trial in a few words: its arm, its phase, its number or seed, what was searched."""
     which = f"search {spec.number}" if spec.phase == "search" else f"seed {spec.seed}"
@@ -153,7 +160,8 @@ def _arm_row(arm: ArmAgenda) -> tuple[str, str, str, str, str]:
     confirmed = sum(spec.phase == "confirm" and spec.key in arm.outcomes for spec in arm.specs.values())
     searched = sum(spec.key in arm.outcomes for spec in arm.searched)
     failed = sum(outcome.status == "failed" for outcome in outcomes)
-    best = max((outcome.value for outcome in outcomes if outcome.value is not None), default=None)
+    values = [outcome.value for outcome in outcomes if outcome.value is not None]
+    best = better(next(iter(arm.specs.values())), *values) if values else None
     return (
         arm.arm.name,
         f"{searched}/{arm.budget}" if arm.budget else "",

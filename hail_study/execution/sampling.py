@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 @dataclass(frozen=True)
 class Tried:
-    """A finished search trial: its hyperparameters and its validation metric, `None` where it failed."""
+    """A finished search trial: its hyperparameters and its validation metric (larger is better), or `None`."""
 
     hyperparameters: Mapping[str, Any]
     value: float | None

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
-from hail_study.data import Prepared
+from hail_study.data import Dataset
 from hail_study.execution.store import Store
 from hail_study.study import TrialSpec
 from hail_study.training.checkpoint import TornCheckpoint
-from hail_study.training.ranks import ranks_parquet
 from hail_study.training.result import trial_files
 from hail_study.training.trial import Diverged, Trial
 
@@ -33,7 +32,7 @@ class Session:
         interval: Seconds between checkpoints.
     """
 
-    def __init__(self, spec: TrialSpec, prepared: Prepared, store: Store, device: str, interval: float) -> None:
+    def __init__(self, spec: TrialSpec, prepared: Dataset, store: Store, device: str, interval: float) -> None:
         self._spec = spec
         self._store = store
         self._interval = interval
@@ -80,9 +79,9 @@ class Session:
         files = trial_files(self._trial)
         metrics = self._trial.validation() | self._costs()
         if self._spec.phase == "confirm":
-            ranking = self._trial.test()
-            files["ranks.parquet"] = ranks_parquet(ranking)
-            metrics |= {f"test/{name}": value for name, value in ranking.metrics().items()}
+            outcomes = self._trial.test()
+            files |= outcomes.files()
+            metrics |= {f"test/{name}": value for name, value in outcomes.metrics().items()}
         finished = result | {"done": True, "status": "finished", "metrics": metrics}
         whole = finished | {"entries": self._trial.history}
         self._store.save_result(self._spec.key, files, json.dumps(whole).encode())

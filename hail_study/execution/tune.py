@@ -11,11 +11,11 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from hail_study.data import Prepared
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
 from hail_study.study import Search, TrialSpec
+from hail_study.study.measures import lower_is_better
 
 TICKET = "ticket"
 
@@ -41,7 +41,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         interval: float = 0.0,
         threads: int = 1,
     ) -> None:
-        """Open a trial; `datasets` are references to prepared arrays by fingerprint, mapped into memory, not copied."""
+        """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
         torch.set_num_threads(threads)
         self._datasets = datasets or {}
         self._store = Store(storage)
@@ -63,7 +63,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         spec: TrialSpec = config[TICKET].spec
-        prepared = Prepared.from_arrays(ray.get(self._datasets[spec.fingerprint]))
+        prepared = ray.get(self._datasets[spec.fingerprint])
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
         self._session = Session(spec, prepared, self._store, device, self._interval)
 
@@ -152,7 +152,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             scheduler.on_trial_remove(tune_controller, trial)
 
 
-def scheduler_for(search: Search | None, epochs: int) -> TrialScheduler:
+def scheduler_for(search: Search | None, epochs: int, metric: str) -> TrialScheduler:
     """The scheduler that a study file asks for."""
     if search is None or isinstance(search.scheduler, str):
         return FIFOScheduler()
@@ -161,7 +161,7 @@ def scheduler_for(search: Search | None, epochs: int) -> TrialScheduler:
         lambda: AsyncHyperBandScheduler(
             time_attr="epoch",
             metric="value",
-            mode="max",
+            mode="min" if lower_is_better(metric) else "max",
             max_t=search.epochs or epochs,
             grace_period=min(settings.grace, search.epochs or epochs),
             reduction_factor=settings.reduction,

@@ -5,7 +5,7 @@ from typing import Final
 
 from hail_study.study import code_version
 
-_PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "objectives", "training"))
+_PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "objectives", "tasks", "training"))
 
 
 @cache

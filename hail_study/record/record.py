@@ -192,6 +192,17 @@ class Record:
         with tempfile.TemporaryDirectory() as scratch:
             return pd.read_parquet(self._read(lambda: self._reader.artifact(run_id, "ranks.parquet", Path(scratch))))
 
+    def outcomes(self, run_id: str) -> "pd.DataFrame":
+        """Per-example test metrics of a trial whose task is not ranking: example, and a column per metric.
+
+        Raises:
+            RecordError: The run has none.
+        """
+        import pandas as pd
+
+        with tempfile.TemporaryDirectory() as scratch:
+            return pd.read_parquet(self._read(lambda: self._reader.artifact(run_id, "outcomes.parquet", Path(scratch))))
+
     def finished(self, study_name: str) -> set[str]:
         """Keys of the trials that need not be run again: finished or pruned."""
         return {

@@ -6,6 +6,7 @@ from typing import Final
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Row, Table
 from hail_study.report.wording import count, listed, metric_name, number, percent
+from hail_study.study.measures import lower_is_better
 
 ORACLE: Final = "oracle"
 """The baseline that knows how the data were made: a bound, not a competitor."""
@@ -94,7 +95,11 @@ def _verdicts(table: Table) -> str:
 
 
 def _marks(table: Table) -> str:
-    text = "Bold: highest mean of an arm; underlined: second highest. ↑ better, ↓ worse, ≈ equivalent, by the same rule"
+    highest = "lowest" if lower_is_better(table.primary) else "highest"
+    text = (
+        f"Bold: {highest} mean of an arm; underlined: second {highest}. "
+        "↑ better, ↓ worse, ≈ equivalent, by the same rule"
+    )
     others = [metric_name(metric) for metric in table.metrics if metric != table.primary]
     if not others:
         return f"{text}."

@@ -10,11 +10,12 @@ import pandas as pd
 
 from hail_study.report import statistics
 from hail_study.report.statistics import Interval, Verdict
+from hail_study.study.measures import lower_is_better, sign
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against the reference on one metric; larger is better.
+    """An arm against the reference on one metric.
 
     Attributes:
         mean: Of the arm's finished seeds, with its interval.
@@ -107,7 +108,7 @@ def paired(scores: pd.Series, reference: pd.Series) -> Mapping[int, float]:
 
 
 def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, float], family: Family) -> Comparison:
-    differences = list(by_seed.values())
+    differences, direction = list(by_seed.values()), sign(family.metric)
     joint = statistics.mean_interval(differences, family.confidence, max(1, family.size))
     return Comparison(
         mean=statistics.mean_interval(scores.sort_index(), family.confidence),
@@ -117,9 +118,16 @@ def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, floa
         p=statistics.sign_flip_p(differences),
         p_holm=math.nan,
         effect_size=statistics.hedges_g(differences),
-        improvement=statistics.probability_of_improvement(scores, reference),
-        verdict=statistics.verdict(joint, family.smallest_effect),
+        improvement=statistics.probability_of_improvement(direction * scores, direction * reference),
+        verdict=statistics.verdict(oriented(joint, family.metric), family.smallest_effect),
     )
+
+
+def oriented(difference: Interval, metric: str) -> Interval:
+    """A difference in a metric, turned so that larger is better."""
+    if not lower_is_better(metric):
+        return difference
+    return Interval(-difference.estimate, -difference.high, -difference.low)
 
 
 def joint_over_users(differences: Sequence[npt.NDArray[np.float64]], confidence: float) -> list[Interval]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report import statistics
+from hail_study.report.comparison import oriented
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict
 from hail_study.study import Value, flatten
@@ -29,7 +30,7 @@ class Effect:
         joint: The same with an interval that holds jointly for all effects of the study.
         p: Exact sign-flip p.
         p_holm: The same, adjusted over all effects of the study.
-        verdict: By the joint interval: better (raises the metric), worse, equivalent (of no interest) or undecided.
+        verdict: By the joint interval: better (improves the metric), worse, equivalent (of no interest) or undecided.
     """
 
     name: str
@@ -88,7 +89,7 @@ def effects(results: Results, metric: str) -> list[Effect]:
             joint=joint[place],
             p=p[place],
             p_holm=float(adjusted),
-            verdict=statistics.verdict(joint[place], metrics.smallest_effect.get(metric)),
+            verdict=statistics.verdict(oriented(joint[place], metric), metrics.smallest_effect.get(metric)),
         )
         for place, (one, adjusted) in enumerate(zip(found, statistics.holm(p), strict=True))
     ]

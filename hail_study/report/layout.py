@@ -6,6 +6,7 @@ from hail_study.report.grid import Cell, Emphasis, Grid
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Row, Table
 from hail_study.report.wording import MARKS, difference, mean, metric_name, number, p_value, percent
+from hail_study.study.measures import lower_is_better
 
 
 def layout(table: Table) -> Grid:
@@ -40,7 +41,7 @@ def _means(row: Row, table: Table) -> list[Cell]:
     return [
         Cell(
             mean(row.means[metric]),
-            emphasis(row.means[metric].estimate, _column(metric, table)),
+            emphasis(row.means[metric].estimate, _column(metric, table), metric),
             mark(row, metric),
             numeric=True,
             value=row.means[metric].estimate,
@@ -64,9 +65,9 @@ def _column(metric: str, table: Table) -> list[float]:
     return [row.means[metric].estimate for row in table.arms]
 
 
-def emphasis(value: float, column: Sequence[float]) -> Emphasis:
+def emphasis(value: float, column: Sequence[float], metric: str) -> Emphasis:
     """By what is shown: values that print alike are emphasised alike."""
-    shown = sorted({round(one, 4) for one in column if one == one}, reverse=True)
+    shown = sorted({round(one, 4) for one in column if one == one}, reverse=not lower_is_better(metric))
     place = shown.index(round(value, 4)) if value == value else len(shown)
     return "best" if place == 0 else "second" if place == 1 else ""
 

@@ -11,18 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.trials import select
-from hail_study.training.metrics import gains
+from hail_study.training.metrics import gains, is_ranking
 
 if TYPE_CHECKING:
     from hail_study.study import Arm, Study
 
 
 class Reader(Protocol):
-    """The reading half of `hail_study.record.Record`; anything with these three frames can be reported on."""
+    """The reading half of `hail_study.record.Record`; anything with these frames can be reported on."""
 
     def trials(self, study_name: str) -> pd.DataFrame: ...
     def history(self, study_name: str) -> pd.DataFrame: ...
     def ranks(self, run_id: str) -> pd.DataFrame: ...
+    def outcomes(self, run_id: str) -> pd.DataFrame: ...
 
 
 def _changes_data_only(arm: "Arm") -> bool:
@@ -95,9 +96,16 @@ class Results:
 
     def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
         """Seeds x users, each user's contribution to a test metric."""
+        if not is_ranking(metric):
+            return pd.DataFrame({seed: frame[metric] for seed, frame in self._outcomes(arm).items()}).T
         ranks = self.test_ranks(arm)
         rows = {seed: pd.Series(gains(metric, column.to_numpy()), column.index) for seed, column in ranks.items()}
         return pd.DataFrame(rows).T
+
+    def _outcomes(self, arm: "Arm") -> dict[int, pd.DataFrame]:
+        """What each finished seed's trial measured of every test example, indexed by example."""
+        runs = self.finished(arm)["run_id"]
+        return {int(seed): self.reader.outcomes(run).set_index("example") for seed, run in runs.items()}
 
     def test_ranks(self, arm: "Arm") -> dict[int, pd.Series]:
         """Rank of each user's test target, indexed by user, for each finished seed."""

@@ -1,11 +1,12 @@
 """What needs no training: the floor under every arm and, on planted data, the ceiling above it."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from hail_study.data import Prepared, frequency, planted_oracle, popularity, split
+from hail_study.data import frequency, planted_oracle, popularity, split
 from hail_study.study import Data, Evaluation, PlantedData
+from hail_study.study.tasks import task_of
 from hail_study.training.metrics import Ranking
 
 _FLOORS: Final = {"popularity": popularity, "frequency": frequency}
@@ -18,11 +19,13 @@ def baselines_of(data: Data, evaluation: Evaluation) -> tuple[str, ...]:
     The oracle knows how the data arose but not which items are no candidates, so it is left out where seen items are
     filtered.
     """
+    if task_of(data.source) != "next-item":
+        return ()
     known = isinstance(data, PlantedData) and not evaluation.filter_seen
     return (*_FLOORS, _CEILING) if known else tuple(_FLOORS)
 
 
-def baseline(name: str, data: Data, prepared: Prepared, evaluation: Evaluation) -> Ranking:
+def baseline(name: str, data: Data, prepared: Any, evaluation: Evaluation) -> Ranking:
     """Rank the test targets by one of `baselines_of`."""
     parts = split(prepared)
     positions = parts.test_positions

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from hail_study.data import Prepared, histories, seen
 from hail_study.models import PeerNetwork, combine
+from hail_study.tasks.task import Diverged
 from hail_study.training.metrics import Ranking
+
+__all__ = ["Diverged", "Evaluator"]
 
 BLOCK = 256
 """Targets scored together: with a few thousand items their scores stay in a CPU's cache."""
-
-
-class Diverged(RuntimeError):
-    """Scores or a loss stopped being finite numbers: the configuration does not train."""
 
 
 class Evaluator:

@@ -32,6 +32,11 @@ def gains(metric: str, ranks: Ranks) -> npt.NDArray[np.float64]:
     return within.astype(np.float64) if kind == "hr" else np.where(within, 1.0 / np.log2(1.0 + ranks), 0.0)
 
 
+def is_ranking(metric: str) -> bool:
+    """Whether ranks alone give this metric (see `gains`)."""
+    return metric.partition("@")[0] in ("hr", "ndcg", "mrr")
+
+
 def summarise(ranks: Ranks, metrics: Iterable[str] = RECORDED) -> dict[str, float]:
     """Mean of each metric over users."""
     return {metric: float(gains(metric, ranks).mean()) for metric in metrics}
@@ -58,3 +63,9 @@ class Ranking:
             for index, ranks in enumerate(self.peers):
                 found |= {f"peer_{index}/{name}": value for name, value in summarise(ranks).items()}
         return found
+
+    def files(self) -> dict[str, bytes]:
+        """`ranks.parquet`."""
+        from hail_study.training.ranks import ranks_parquet
+
+        return {"ranks.parquet": ranks_parquet(self)}

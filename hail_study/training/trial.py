@@ -1,35 +1,41 @@
 """One trial: one training of one configuration on one seed."""
 
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hail_study.data import Prepared, epoch, split
-from hail_study.models import PeerNetwork
-from hail_study.objectives import Objective
-from hail_study.study import Configuration
+from hail_study.study import Configuration, catalogue
+from hail_study.study.measures import sign
+from hail_study.study.tasks import misfits, task_of
+from hail_study.tasks import Diverged, Outcomes, Task
 from hail_study.training.checkpoint import load_optimiser, optimiser_tensors, pack, unpack
-from hail_study.training.evaluation import Diverged, Evaluator
-from hail_study.training.metrics import Ranking
 from hail_study.training.schedule import learning_rate_factor
 
 __all__ = ["Diverged", "Trial"]
 
-_DATA_STREAM: Final = 1
-_MASK_STREAM: Final = 2
+
+def task_for(configuration: Configuration, prepared: Any, seed: int, device: torch.device) -> Task:
+    """The task that a configuration's data set.
+
+    Raises:
+        ValueError: The configuration has levels that the task cannot use.
+    """
+    for factor, reason in misfits(configuration):
+        raise ValueError(f"{factor}: {reason}")
+    kind: type[Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data.source)])
+    return kind(configuration, prepared, seed, device)
 
 
 class Trial:
     """Trains the peers of one configuration, an epoch a call, and stops by validation.
 
-    Everything random comes from the seed through streams of its own (weights and dropout in the network, the order of
-    the data, the masking of items), so a trial that was saved with `state()` and continued with `load()` gives, on a
-    CPU, the same bits as one that was never interrupted.
+    What is learned and how it is judged is the task's (`hail_study.tasks`), which follows from the data. Everything
+    random comes from the seed through streams of its own (weights and dropout in the network, the order of the data,
+    the task's draws), so a trial that was saved with `state()` and continued with `load()` gives, on a CPU, the same
+    bits as one that was never interrupted.
 
     Args:
         configuration: What to train.
@@ -45,29 +51,20 @@ class Trial:
     """
 
     def __init__(
-        self, configuration: Configuration, prepared: Prepared, seed: int, device: str | torch.device = "cpu"
+        self, configuration: Configuration, prepared: Any, seed: int, device: str | torch.device = "cpu"
     ) -> None:
         self.configuration = configuration
         self._settings = configuration.training
-        self._data = prepared
-        self._split = split(prepared)
         self.device = torch.device(device)
-        self.network = PeerNetwork(configuration, prepared.item_count, [seed]).to(self.device)
-        self._objective = Objective(configuration)
-        self._optimiser = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self._settings.learning_rate,
-            weight_decay=self._settings.weight_decay,
-            fused=True,
-        )
-        self._order = np.random.default_rng([seed, _DATA_STREAM])
-        self._masks = torch.Generator().manual_seed(_mixed(seed, _MASK_STREAM))
-        self._validation = self._evaluator(self._split.valid_positions)
+        self.task = task_for(configuration, prepared, seed, self.device)
+        self.network = self.task.network
+        self._optimiser = self._fresh_optimiser()
         self._step = 0
         self._best: dict[str, Tensor] = {}
-        self._best_value = -np.inf
+        self._best_value: float | None = None
         self.best_peer = 0
         self.best_epoch = 0
+        self._stage_epoch = 0
         self.history: list[dict[str, float]] = []
 
     @property
@@ -77,11 +74,11 @@ class Trial:
     @property
     def done(self) -> bool:
         patience = self._settings.patience
-        exhausted = bool(patience) and self.epoch - self.best_epoch >= patience
+        exhausted = bool(patience) and self.epoch - max(self.best_epoch, self._stage_epoch) >= patience
         return self.epoch >= self._settings.epochs or exhausted
 
     def step(self) -> dict[str, float]:
-        """Train one epoch, rank the validation targets, remember the weights if they are the best so far.
+        """Train one epoch, judge the validation examples, remember the weights if they are the best so far.
 
         Returns:
             The new entry of `history`.
@@ -90,9 +87,9 @@ class Trial:
             Diverged: The loss or a score is not finite.
         """
         start = time.perf_counter()
+        self._enter_stage(self.task.stage_after(self.history))
         losses = self._train_epoch()
-        ranking = self._validation.rank(self.network, self._combination, self.best_peer)
-        metrics = ranking.metrics()
+        metrics = self.task.evaluate("validation").metrics()
         self._keep_if_best(metrics)
         self.history.append(
             {"epoch": self.epoch + 1}
@@ -105,36 +102,31 @@ class Trial:
     def time_epoch(self, budget: float) -> float:
         """Estimate the seconds of one epoch from as many steps as `budget` seconds allow. Spoils the trial.
 
-        Evaluation, a forward pass over the validation targets, is counted as a third of the training steps it takes the
-        place of.
+        Evaluation, a forward pass over the validation examples, is counted as a third of as many training steps.
         """
-        batches = self._batches()
+        batches = self.task.batches()
         self._train_step(next(batches))
-        start, steps, users = time.perf_counter(), 0, 0
-        for ids in batches:
-            self._train_step(ids)
-            steps, users = steps + 1, users + ids.shape[1]
+        start, steps = time.perf_counter(), 0
+        for batch in batches:
+            self._train_step(batch)
+            steps += 1
             if time.perf_counter() - start > budget:
                 break
-        if not users:
-            return time.perf_counter() - start
-        per_user = (time.perf_counter() - start) / users
-        return per_user * (self._data.users + len(self._split.valid_positions) / 3)
+        per_step = (time.perf_counter() - start) / max(1, steps)
+        return per_step * (self.task.steps + self.task.examples[1] / self._settings.batch / 3)
 
     def validation(self) -> dict[str, float]:
         """Validation metrics of the best epoch."""
         best = self.history[self.best_epoch - 1]
         return {name: value for name, value in best.items() if name.startswith("validation/")}
 
-    def test(self) -> Ranking:
-        """Rank the test targets with the best epoch's weights. Call it once, when `done`."""
+    def test(self) -> Outcomes:
+        """Judge the test examples with the best epoch's weights. Call it once, when `done`."""
         current = self._weights()
         self.network.load_state_dict(self._best)
-        ranking = self._evaluator(self._split.test_positions).rank(
-            self.network, self.configuration.peers.inference, self.best_peer
-        )
+        outcomes = self.task.evaluate("test", self.best_peer)
         self.network.load_state_dict(current)
-        return ranking
+        return outcomes
 
     def best_weights(self) -> dict[str, Tensor]:
         """The best epoch's parameters by name, for saving."""
@@ -146,7 +138,7 @@ class Trial:
             {f"weights/{name}": value for name, value in self._weights().items()}
             | {f"best/{name}": value for name, value in self._best.items()}
             | optimiser_tensors(self._optimiser)
-            | {"random/masks": self._masks.get_state(), "random/network": self.network.random_state()}
+            | {"random/draws": self.task.draws.get_state(), "random/network": self.network.random_state()}
         )
         return pack(tensors, self._scalars())
 
@@ -158,40 +150,37 @@ class Trial:
         """
         tensors, scalars = unpack(blob)
         part = {prefix: _under(prefix, tensors) for prefix in ("weights/", "best/")}
+        self._enter_stage(scalars["stage"])
         self.network.load_state_dict(part["weights/"])
         self._best = {name: value.to(self.device) for name, value in part["best/"].items()}
         load_optimiser(self._optimiser, {k: v for k, v in tensors.items() if k.startswith("optimiser/")})
-        self._masks.set_state(tensors["random/masks"])
+        self.task.draws.set_state(tensors["random/draws"])
         self.network.set_random_state(tensors["random/network"])
-        self._order.bit_generator.state = scalars["order"]
+        self.task.order.bit_generator.state = scalars["order"]
         self._step, self.history = scalars["step"], scalars["history"]
         self._best_value, self.best_epoch = scalars["best_value"], scalars["best_epoch"]
-        self.best_peer = scalars["best_peer"]
+        self.best_peer, self._stage_epoch = scalars["best_peer"], scalars["stage_epoch"]
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    @property
-    def _combination(self) -> str:
-        """While training, `best` has no answer yet: the peers' mean stands in, and each is watched alone."""
-        inference = self.configuration.peers.inference
-        return "mean-probability" if inference == "best" else inference
+    def _fresh_optimiser(self) -> torch.optim.Optimizer:
+        settings = self._settings
+        return torch.optim.AdamW(
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
 
-    def _evaluator(self, positions: Any) -> Evaluator:
-        settings = self.configuration
-        return Evaluator(self._data, positions, settings.data.max_length, settings.evaluation.filter_seen, self.device)
-
-    def _batches(self) -> Iterator[Tensor]:
-        """One epoch of [1, B, L + 1] item ids."""
-        settings = self.configuration
-        for sequences in epoch(self._data, self._split, settings.training.batch, settings.data.max_length, self._order):
-            yield torch.from_numpy(sequences.ids)[None].to(self.device, non_blocking=True)
+    def _enter_stage(self, stage: int) -> None:
+        """What an optimiser has gathered belongs to the loss it was gathered on."""
+        if stage != self.task.stage:
+            self.task.stage, self._stage_epoch = stage, self.epoch
+            self._optimiser = self._fresh_optimiser()
 
     def _train_epoch(self) -> dict[str, float]:
         self.network.train()
         totals: dict[str, Tensor] = {}
         steps = 0
-        for ids in self._batches():
-            for name, value in self._train_step(ids).items():
+        for batch in self.task.batches():
+            for name, value in self._train_step(batch).items():
                 totals[name] = totals[name] + value if name in totals else value
             steps += 1
         means = {name: float(total) / steps for name, total in totals.items()}
@@ -199,13 +188,10 @@ class Trial:
             raise Diverged(f"the loss is not finite in epoch {self.epoch + 1}: " + str(means))
         return means
 
-    def _train_step(self, ids: Tensor) -> dict[str, Tensor]:
+    def _train_step(self, batch: Any) -> dict[str, Tensor]:
         """One step; the losses stay on the device so that nothing waits for them."""
         self._set_learning_rate()
-        batch = self.network.training_batch(ids, self._masks)
-        with self._precision():
-            states = self.network.states_at(self.network(batch.inputs), batch.positions)  # [S, N, D]
-        loss = self._objective(states, self.network.table(), batch.targets, batch.weights, self._step)
+        loss = self.task.loss(batch, self._step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         if self._settings.clip:
@@ -216,31 +202,28 @@ class Trial:
 
     def _set_learning_rate(self) -> None:
         settings = self._settings
-        steps = -(-self._data.users // settings.batch) * settings.epochs
-        factor = learning_rate_factor(self._step, steps, settings.warmup, settings.decay)
+        factor = learning_rate_factor(self._step, self.task.steps * settings.epochs, settings.warmup, settings.decay)
         for group in self._optimiser.param_groups:
-            group["lr"] = settings.learning_rate * factor
-
-    def _precision(self) -> Any:
-        if self._settings.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+            group["lr"] = settings.learning_rate * factor * self.task.rate(self.task.stage)
 
     def _keep_if_best(self, metrics: dict[str, float]) -> None:
-        selected = self.configuration.evaluation.select
-        alone = [metrics.get(f"peer_{index}/{selected}", metrics[selected]) for index in range(self.network.peers)]
-        value = max(alone) if self.configuration.peers.inference == "best" else metrics[selected]
-        if value > self._best_value:
+        selected, peers = self.configuration.evaluation.select, self.configuration.peers
+        alone = [metrics.get(f"peer_{index}/{selected}", metrics[selected]) for index in range(peers.count)]
+        direction = sign(selected)
+        best = int(np.argmax(direction * np.array(alone)))
+        value = alone[best] if peers.inference == "best" else metrics[selected]
+        if self._best_value is None or direction * value > direction * self._best_value:
             self._best_value, self.best_epoch = value, self.epoch + 1
-            self.best_peer = int(np.argmax(alone))
-            self._best = self._weights()
+            self.best_peer, self._best = best, self._weights()
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def _scalars(self) -> dict[str, Any]:
         return {
-            "order": self._order.bit_generator.state,
+            "order": self.task.order.bit_generator.state,
+            "stage": self.task.stage,
+            "stage_epoch": self._stage_epoch,
             "step": self._step,
             "history": self.history,
             "best_value": self._best_value,
@@ -251,8 +234,3 @@ class Trial:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _mixed(seed: int, stream: int) -> int:
-    """An independent 63-bit seed for each of a trial's random streams."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)

@@ -9,6 +9,7 @@ from hail_study.report.figures.style import BLUE, GREY, INK, QUIET, style
 from hail_study.report.read import Results
 from hail_study.report.statistics import mean_interval
 from hail_study.report.wording import metric_name, percent
+from hail_study.study.measures import sign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def cost(results: Results) -> "Figure | None":
 
         figure = Figure(figsize=(5.2, 3.4))
         axes = figure.add_subplot()
-        best = frame[pareto(frame)].sort_values("seconds")
+        best = frame[pareto(frame, sign(metrics.primary))].sort_values("seconds")
         axes.plot(best["seconds"], best["mean"], color=QUIET, lw=0.8, ls="--", drawstyle="steps-post", zorder=1)
         for _, arm in frame.iterrows():
             _arm(axes, arm)
@@ -52,9 +53,9 @@ def costs(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "reference", "seconds", "mean", "low", "high"])
 
 
-def pareto(frame: pd.DataFrame) -> list[bool]:
+def pareto(frame: pd.DataFrame, direction: int = 1) -> list[bool]:
     """Whether no other arm is both at least as good and at least as cheap, and better in one of them."""
-    points = list(zip(frame["seconds"], frame["mean"], strict=True))
+    points = list(zip(frame["seconds"], direction * frame["mean"], strict=True))
     return [
         not any(s <= seconds and m >= mean and (s, m) != (seconds, mean) for s, m in points) for seconds, mean in points
     ]

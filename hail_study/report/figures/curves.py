@@ -10,6 +10,7 @@ from hail_study.report.figures.panels import grid, share_labels, title
 from hail_study.report.figures.style import BLUE, GREY, band, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
+from hail_study.study.measures import lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,10 @@ def by_epoch(results: Results, arm: "Arm", metric: str) -> pd.DataFrame:
     seeds = results.finished(arm)["run_id"].reset_index().set_index("run_id")["seed"]
     ours = history[(history["metric"] == metric) & history["run_id"].isin(seeds.index)]
     frame = ours.assign(seed=ours["run_id"].map(seeds)).pivot_table(index="epoch", columns="seed", values="value")
-    return frame.cummax().ffill() if metric.startswith("validation/") else frame.dropna()
+    if not metric.startswith("validation/"):
+        return frame.dropna()
+    best = frame.cummin() if lower_is_better(metric.removeprefix("validation/")) else frame.cummax()
+    return best.ffill()
 
 
 def _summary(frame: pd.DataFrame) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:

@@ -8,6 +8,7 @@ import pandas as pd
 from hail_study.report.figures.panels import grid, share_labels, title
 from hail_study.report.figures.style import BLUE, INK, band, style
 from hail_study.report.read import Results
+from hail_study.study.measures import measures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,8 @@ def profile(results: Results) -> "Figure | None":
     Returns:
         The figure, or None where no arm can be compared.
     """
+    if not measures("next-item", results.study.file.metrics.primary):
+        return None
     found = {arm.key: _differences(results, arm) for arm in results.study.arms}
     arms = [arm for arm in results.study.arms if not found[arm.key].empty]
     if not arms:

@@ -9,6 +9,7 @@ import pandas as pd
 from hail_study.report.figures.style import BLUE, GREY, LINES, RULE, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
+from hail_study.study.measures import lower_is_better, sign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,8 +78,10 @@ def parallel(results: Results) -> "Figure | None":
         figure = Figure(figsize=(min(7.0, 1.6 * len(dimensions) + 1), 2.8))
         axes = figure.add_subplot()
         shade = colormaps["cividis"]
-        for row in np.argsort(frame["value"], kind="stable"):
-            colour = shade(places["value"].iloc[row])
+        direction = sign(results.study.file.metrics.primary)
+        for row in np.argsort(direction * frame["value"], kind="stable"):
+            place = places["value"].iloc[row]
+            colour = shade(place if direction > 0 else 1 - place)
             axes.plot(range(len(dimensions)), places.iloc[row], color=colour, lw=0.9, alpha=0.8)
         for place, name in enumerate(dimensions):
             _axis(axes, place, frame[name])
@@ -135,21 +138,24 @@ def importances(results: Results) -> pd.DataFrame:
 
     Arms with fewer than eight search trials are left out: their importances would be noise.
     """
-    rows = []
+    rows, metric = [], results.study.file.metrics.primary
     for arm in results.study.arms:
         frame = searched(results)
         ours = frame[frame["arm"] == arm.name] if len(frame) else frame
         if len(ours) >= _FEWEST and len(arm.space) > 1:
-            rows += [(arm.name, name, value) for name, value in _ped_anova(arm.space, ours).items()]
+            rows += [
+                (arm.name, name, value)
+                for name, value in _ped_anova(arm.space, ours, metric).items()
+            ]
     return pd.DataFrame(rows, columns=["arm", "hyperparameter", "importance"])
 
 
-def _ped_anova(space: Any, trials: pd.DataFrame) -> dict[str, float]:
+def _ped_anova(space: Any, trials: pd.DataFrame, metric: str) -> dict[str, float]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {name: _distribution(dimension) for name, dimension in space.items() if name in trials}
-    study = optuna.create_study(direction="maximize")
+    study = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize")
     for trial in trials.to_dict("records"):
         known = {name: trial[name] for name in distributions if trial[name] == trial[name]}
         params = {str(name): distributions[str(name)] for name in known}
