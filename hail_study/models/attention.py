@@ -40,7 +40,7 @@ class Attention(Layer):
         slots, batch, length, dim = x.shape
         qkv = self.project(x).view(slots * batch, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [S*B, H, L, E]
-        mask = None if padding is None else ~padding.view(slots * batch, 1, 1, length)
+        mask = None if padding is None else ~padding.reshape(slots * batch, 1, 1, length)
         if self.training and self.drop.rate:
             y = self._weighted(q, k, v, mask, slots)
         else:

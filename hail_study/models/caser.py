@@ -19,7 +19,8 @@ class Caser(Encoder):
 
     `encoder.filters` horizontal filters of each height slide over a window and keep their maximum; a quarter as many
     vertical filters weigh its rows. Every position has a window of its own, with nothing before the first item. Against
-    the paper there is no user embedding, so that a history alone predicts, as with the other encoders.
+    the paper there is no user embedding, so that a history alone predicts, as with the other encoders, and the dense
+    layer's ReLU gives way to the head's layer norm.
     """
 
     def __init__(self, settings: Settings, slots: int, max_length: int, streams: Streams) -> None:
@@ -39,7 +40,7 @@ class Caser(Encoder):
         windows = padded.unfold(2, self.window, 1)  # [S, B, L, D, W]
         found = [self._slide(convolve, padded, height) for height, convolve in enumerate(self.horizontal, 1)]
         found.append(self.vertical(windows).flatten(-2))  # [S, B, L, D * vertical]
-        return self.dense(self.drop(torch.cat(found, -1))).relu()
+        return self.dense(self.drop(torch.cat(found, -1)))
 
     def _slide(self, convolve: nn.Module, padded: Tensor, height: int) -> Tensor:
         """Largest response of each filter within each window, [S, B, L, filters]."""

@@ -13,7 +13,7 @@ from hail_study.objectives.couplings.arithmetic import cross_entropy, divergence
 from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
 
 _STEPS: Final = 20
-_RATE: Final = 1.0
+_LEAST: Final = 1e-6
 
 
 def best(logits: Tensor, targets: Tensor) -> Tensor:
@@ -30,14 +30,16 @@ def minimum(logits: Tensor, targets: Tensor) -> Tensor:
 def linear(logits: Tensor, targets: Tensor) -> Tensor:
     """KDCL-Linear: the convex mix of logits with the smallest cross-entropy, [T, 1, n, C].
 
-    The problem is convex in the weights; exponentiated-gradient steps on the simplex approach its solution.
+    The problem is convex in the weights; exponentiated-gradient steps on the simplex, no longer than the curvature at
+    hand allows, approach its solution.
     """
     weights = torch.full_like(logits[..., :1], 1 / logits.shape[1])  # [T, K, n, 1]
-    right = of_targets(logits, targets)
+    above = logits - of_targets(logits, targets)
     for _ in range(_STEPS):
-        p = (weights * logits).sum(1, keepdim=True).softmax(-1)
-        gradient = (p * logits).sum(-1, keepdim=True) - right
-        weights = (weights.clamp_min(1e-30).log() - _RATE * gradient).softmax(1)
+        p = (weights * above).sum(1, keepdim=True).softmax(-1)  # [T, 1, n, C]
+        gradient = (p * above).sum(-1, keepdim=True)  # [T, K, n, 1]
+        curvature = (p * (above - gradient).square()).sum(-1, keepdim=True).amax(1, keepdim=True)
+        weights = (weights.log() - gradient / curvature.clamp_min(1)).softmax(1).clamp_min(_LEAST)
     return (weights * logits).sum(1, keepdim=True)
 
 

@@ -1,0 +1,30 @@
+"""Components that are in no catalogue, put there for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+NAME: Final = "under-test"
+
+
+@contextmanager
+def registered(catalogue: dict[str, str], component: type) -> Iterator[str]:
+    """Add a class to a catalogue under a name that study files could use, and take it away again.
+
+    Args:
+        catalogue: One of `hail_study.study.catalogue`.
+        component: A class at the top level of an importable module.
+
+    Yields:
+        The name.
+    """
+    known = {target: name for name, target in catalogue.items()}
+    target = f"{component.__module__}:{component.__qualname__}"
+    if target in known:
+        yield known[target]
+        return
+    catalogue[NAME] = target
+    try:
+        yield NAME
+    finally:
+        del catalogue[NAME]

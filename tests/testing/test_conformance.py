@@ -1,0 +1,146 @@
+"""Every encoder and coupling of the catalogue conforms, and the suites notice those that do not."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hail_study.models import Encoder
+from hail_study.models.layers import Linear
+from hail_study.objectives.couplings import Chunk, Coupling, Terms
+from hail_study.study import catalogue
+from hail_study.study.configuration import Peers
+from hail_study.testing import COUPLING_CHECKS, ENCODER_CHECKS, registered, settings_of
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "independent": [{}],
+    "med": [
+        {},
+        {"terms": "positive"},
+        {"terms": "negative", "gamma": 0.5},
+        {"gamma": 2.0, "alpha": 0.0},
+        {"belief": "self"},
+        {"belief": "uniform"},
+        {"belief": "shuffled"},
+        {"belief": "frozen"},
+        {"alpha_decay": 2, "alpha": 1.0},
+    ],
+    "mutual": [{}],
+    "unlikelihood": [{}],
+    "co-teaching": [{}],
+    "one": [{}, {"temperature": 1.0}],
+    "okddip": [{}],
+    "kdcl": [{"teacher": "best"}, {"teacher": "minimum"}, {"teacher": "linear"}],
+    "pcl": [{}],
+    "boosted": [{}],
+    "rescaled": [{"scale": 1.7}],
+}
+CASES = [pytest.param(name, settings, id=f"{name}{settings or ''}") for name in VARIANTS for settings in VARIANTS[name]]
+
+
+@pytest.mark.parametrize("check", ENCODER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", sorted(catalogue.ENCODERS))
+def test_every_encoder_conforms(name, check):
+    check(catalogue.resolve(catalogue.ENCODERS[name]))
+
+
+@pytest.mark.parametrize("check", COUPLING_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_every_coupling_conforms(name, settings, check):
+    check(catalogue.resolve(catalogue.COUPLINGS[name])(settings_of(coupling=name, **settings)))
+
+
+def test_no_coupling_is_left_out():
+    assert set(VARIANTS) == set(catalogue.COUPLINGS)
+
+
+def test_every_catalogue_entry_resolves_to_the_right_kind():
+    assert all(issubclass(catalogue.resolve(target), Encoder) for target in catalogue.ENCODERS.values())
+    assert all(issubclass(catalogue.resolve(target), Coupling) for target in catalogue.COUPLINGS.values())
+
+
+def complaints(checks, subject) -> set[str]:
+    found = set()
+    for check in checks:
+        try:
+            check(subject)
+        except AssertionError:
+            found.add(check.__name__)
+    return found
+
+
+class Honest(Encoder):
+    """One linear layer on each item: a conforming encoder outside the package."""
+
+    def __init__(self, settings, slots, max_length, streams):
+        super().__init__(settings, slots, max_length, streams)
+        self.dense = Linear(slots, settings.dim, settings.dim)
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return x + self.dense(x)
+
+
+class Peeking(Honest):
+    """Adds the next item's vector."""
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return x + self.dense(x) + torch.nn.functional.pad(x[:, :, 1:], (0, 0, 0, 1))
+
+
+class Mixing(Honest):
+    """Averages over slots."""
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return x + self.dense(x) + x.mean(0, keepdim=True)
+
+
+class Careless(Honest):
+    """Draws its dropout from the process."""
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return torch.nn.functional.dropout(x + self.dense(x), 0.5, self.training)
+
+
+def test_a_third_partys_encoder_conforms():
+    assert not complaints(ENCODER_CHECKS, Honest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Peeking, {"nothing_leaks_from_the_future", "nothing_leaks_from_padding"}),
+        (Mixing, {"slots_do_not_touch", "stacked_is_looped", "seeds_decide"}),
+        (Careless, {"seeds_decide", "dropout_resumes"}),
+    ],
+)
+def test_the_encoder_suite_notices(kind, expected):
+    assert complaints(ENCODER_CHECKS, kind) == expected
+
+
+class Wrong(Coupling):
+    """Cross-entropy with a gradient that is not its own, and a logarithm that is not safe."""
+
+    def weights(self, step: int) -> dict[str, float]:
+        return {"cross_entropy": 1.0}
+
+    def loss(self, chunk: Chunk) -> Terms:
+        p = chunk.logits.softmax(-1)
+        return {
+            "cross_entropy": -p.gather(-1, chunk.targets[:, None, :, None].expand(-1, p.shape[1], -1, 1))[..., 0].log()
+        }
+
+    def gradient(self, chunk: Chunk):
+        return {name: term.detach() for name, term in self.loss(chunk).items()}, (-chunk.logits, {})
+
+
+def test_the_coupling_suite_notices():
+    found = complaints(COUPLING_CHECKS, Wrong(Peers()))
+    assert {"gradient_is_that_of_the_loss", "extreme_scores_stay_finite"} <= found
+
+
+def test_registering_leaves_no_trace():
+    before = dict(catalogue.ENCODERS)
+    with registered(catalogue.ENCODERS, Honest) as name:
+        assert catalogue.resolve(catalogue.ENCODERS[name]) is Honest
+    assert before == catalogue.ENCODERS
