@@ -1,7 +1,7 @@
 """A study from its plan to its record."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.record import Record
-from hail_study.study import Study
+from hail_study.study import Place, Problem, Study, StudyError
 
 if TYPE_CHECKING:
     from hail_study.report import Table
@@ -35,9 +35,11 @@ def datasets(study: Study) -> dict[str, Dataset]:
     return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
 
 
-def open_agenda(study: Study, data: Mapping[str, Dataset], trials: pd.DataFrame) -> Agenda:
-    """The agenda of a study, less what the record's `trials` already hold."""
-    selected = {arm.key: f"validation/{arm.configuration.evaluation.select}" for arm in study.arms}
+def open_agenda(study: Study, data: Mapping[str, Dataset], trials: pd.DataFrame, rerun: Sequence[str] = ()) -> Agenda:
+    """The agenda of a study, less what the record's `trials` already hold; arms in `rerun` (keys) are trained anew."""
+    selected = {
+        arm.key: f"validation/{arm.configuration.evaluation.select}" for arm in study.arms if arm.key not in rerun
+    }
     ended = trials[trials["status"].isin(["finished", "pruned"]) & trials["arm_key"].isin(selected)]
     known = {row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]])) for row in ended.to_dict("records")}
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
@@ -51,17 +53,26 @@ class Ending:
     Attributes:
         complete: Every trial of the study has ended.
         failed: Trials that failed; running the study again tries them again.
+        spent: The budget that ended the study before it was complete, in words; empty where none did.
         table: Its results so far; None where no trial has finished.
         reports: Files written.
     """
 
     complete: bool
     failed: int = 0
+    spent: str = ""
     table: "Table | None" = None
     reports: tuple[Path, ...] = ()
 
 
-def execute(study: Study, record: Record, directory: Path, console: Console, address: str | None = None) -> Ending:
+def execute(
+    study: Study,
+    record: Record,
+    directory: Path,
+    console: Console,
+    address: str | None = None,
+    rerun: Sequence[str] = (),
+) -> Ending:
     """Train whatever of the study the record does not hold yet, and report.
 
     Running it again is how a study is resumed.
@@ -72,18 +83,20 @@ def execute(study: Study, record: Record, directory: Path, console: Console, add
         directory: Where relative paths start.
         console: Where progress is shown.
         address: Of a Ray cluster, see `cluster`.
+        rerun: Names of arms to train again, whatever the record holds of them.
 
     Raises:
+        hail_study.study.StudyError: `rerun` names an arm that the study does not have.
         hail_study.data.DataError: The data cannot be read or are too few.
         NoCluster: There is no cluster, or no trial fits on it.
         hail_study.record.RecordError: The record cannot be read or written.
         OSError: The checkpoint store cannot be written.
     """
     data = datasets(study)
-    agenda = open_agenda(study, data, record.trials(study.file.name))
+    agenda = open_agenda(study, data, record.trials(study.file.name), _keys(study, rerun))
     if agenda.peek() is None and agenda.done:
         return _report(study, record, directory, agenda)
-    store = Store(_absolute(study.file.compute.storage, directory))
+    store = Store(absolute(study.file.compute.storage, directory))
     store.check()
     from hail_study.execution.baselines import record_baselines
 
@@ -164,5 +177,13 @@ def _tune(
         recorder.settle()
 
 
-def _absolute(storage: str, directory: Path) -> str:
+def _keys(study: Study, names: Sequence[str]) -> list[str]:
+    try:
+        return [study.arm(name).key for name in names]
+    except KeyError as error:
+        raise StudyError([Problem(f"--rerun: {error.args[0]}", "", Place(0, 0, "command line"))]) from error
+
+
+def absolute(storage: str, directory: Path) -> str:
+    """A checkpoint store's folder made absolute; a URI as it is."""
     return storage if "://" in storage else str((directory / storage).resolve())

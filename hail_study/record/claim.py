@@ -1,11 +1,15 @@
 """One process at a time runs a study: two would continue each other's trials."""
 
 import os
+import time
 from contextlib import suppress
+from typing import Final
 
 from hail_study.record.artifacts import local_folder
 from hail_study.record.errors import RecordError
 from hail_study.record.location import Location
+
+_PAUSES: Final = (0.01, 0.05)
 
 
 class Claim:
@@ -24,17 +28,13 @@ class Claim:
         Raises:
             RecordError: Another process has it.
         """
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        if self._root is None or self._descriptor is not None:
+        if self._root is None or self._descriptor is not None or os.name == "nt":
             return
         file = self._root / study / ".running"
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             holder = os.read(descriptor, 20).decode()
             os.close(descriptor)
@@ -45,9 +45,39 @@ class Claim:
         os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
 
+    def holder(self, study: str) -> int | None:
+        """The process that has a study; None where none has, or where there is nothing to lock."""
+        file = self._root / study / ".running" if self._root else None
+        if file is None or not file.exists() or os.name == "nt":
+            return None
+        import fcntl
+
+        with file.open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(stream.read() or 0) or None
+        return None
+
     def release(self) -> None:
         """Let others have the study."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file; someone who only looks whether it is locked holds it for an instant.
+
+    Raises:
+        BlockingIOError: Another process has it.
+    """
+    import fcntl
+
+    for pause in _PAUSES:
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(pause)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return None

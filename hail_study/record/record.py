@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -189,8 +190,18 @@ class Record:
         """
         import pandas as pd
 
+        with self.artifact(run_id, "ranks.parquet") as path:
+            return pd.read_parquet(path)
+
+    @contextmanager
+    def artifact(self, run_id: str, path: str) -> Iterator[Path]:
+        """A local file with one of a run's artifacts, such as `best.safetensors`; it may go with the context.
+
+        Raises:
+            RecordError: The run has none of that name.
+        """
         with tempfile.TemporaryDirectory() as scratch:
-            return pd.read_parquet(self._read(lambda: self._reader.artifact(run_id, "ranks.parquet", Path(scratch))))
+            yield self._read(lambda: self._reader.artifact(run_id, path, Path(scratch)))
 
     def outcomes(self, run_id: str) -> "pd.DataFrame":
         """Per-example test metrics of a trial whose task is not ranking: example, and a column per metric.
@@ -210,6 +221,10 @@ class Record:
             for run in self._read(lambda: self._reader.identities(study_name))
             if run.status == "FINISHED" and names.KEY in run.tags and names.SUPERSEDED not in run.tags
         }
+
+    def runner(self, study_name: str) -> int | None:
+        """The process on this machine that runs a study now; None where none does or artifacts are not local."""
+        return self._claim.holder(study_name)
 
     def _read(self, request: Callable[[], T]) -> T:
         """The answer of the store, which knows all that was written in this process.

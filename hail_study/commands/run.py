@@ -1,0 +1,62 @@
+"""`hail-study run`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hail_study.commands.exits import DONE, FAILED_TRIALS, INTERRUPTED
+from hail_study.commands.studyfile import record_of, study_of, study_options
+
+if TYPE_CHECKING:
+    from hail_study.study import Study
+
+EXAMPLES: Final = """\
+examples:
+  hail-study run studies/ablation.yaml                     run it; run it again to continue
+  hail-study run studies/ablation.yaml seeds=8 peers.count=4
+  hail-study run studies/file.yaml data.path=ratings.csv
+  hail-study run studies/ablation.yaml --rerun "peers.count=4"     train this arm anew, whatever the record holds
+  hail-study run studies/ablation.yaml --address auto      on the Ray cluster that this machine belongs to
+
+exit status: 0 done, 2 bad input, 3 finished with failed trials, 130 interrupted
+"""
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The study, where to run it, and what to repeat."""
+    study_options(parser)
+    run_options(parser)
+
+
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """What `python -m hail_study.run` shares with this command."""
+    parser.add_argument("--address", help="of a Ray cluster; default: RAY_ADDRESS, else the study's compute.address")
+    parser.add_argument(
+        "--rerun", action="append", default=[], metavar="ARM", help="train an arm again; may be given several times"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, record, report."""
+    return run_study(study_of(arguments, check_data=True), arguments.address, arguments.rerun)
+
+
+def run_study(study: "Study", address: str | None, rerun: list[str]) -> int:
+    """Run a study that was loaded; returns the exit status."""
+    from rich.console import Console
+
+    from hail_study.execution import execute
+    from hail_study.report import render_terminal
+
+    console = Console()
+    ending = execute(study, record_of(study), Path.cwd(), console, address, rerun=rerun)
+    if ending.table:
+        console.print(render_terminal(ending.table))
+        console.print(f"Written to {ending.reports[0].parent}", style="dim")
+    if ending.spent:
+        console.print(f"Ended early: {ending.spent}. With a larger budget the same command continues.")
+        return FAILED_TRIALS if ending.failed else DONE
+    if not ending.complete:
+        console.print("Interrupted. The same command continues; nothing finished is trained again.")
+        return INTERRUPTED
+    return FAILED_TRIALS if ending.failed else DONE

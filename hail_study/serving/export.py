@@ -1,0 +1,161 @@
+"""The best arm of a study as a folder that can be used without the study."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from hail_study.data import prepare
+from hail_study.record import Record
+from hail_study.study import Arm, Study
+from hail_study.study.measures import sign
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_FILES: Final = ("best.safetensors", "configuration.yaml", "log.txt")
+
+_README: Final = """\
+# {arm} of study {study}
+
+    from hail_study.serving import Predictor
+    predictor = Predictor.load("{folder}")
+    predictor.rank([{example}], count=10)
+
+Chosen on validation data: {metric} {value:.4f} (seed {seed}). `card.json` has the trial's key, test metrics, versions.
+"""
+
+
+class NothingToExport(Exception):
+    """The record holds no finished trial that could be exported."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The trial to export.
+
+    Attributes:
+        trial: Its row in the record.
+        value: Mean validation metric of its arm over seeds.
+    """
+
+    arm: Arm
+    trial: Mapping[str, Any]
+    metric: str
+    value: float
+
+
+def choose(study: Study, trials: pd.DataFrame, arm: str | None = None) -> Choice:
+    """The arm with the best mean validation metric, and its seed with the best one. Test data choose nothing.
+
+    Args:
+        study: From `load`.
+        trials: From `Record.trials`.
+        arm: Takes the place of the best arm.
+
+    Raises:
+        NothingToExport: No confirm trial has finished.
+        KeyError: There is no such arm.
+    """
+    wanted = [study.arm(arm)] if arm else list(study.arms)
+    rows = trials[(trials["phase"] == "confirm") & (trials["status"] == "finished")]
+    if len(rows):
+        rows = rows[rows["code"].eq(rows["code"].iloc[-1])]
+    metric = study.reference.configuration.evaluation.select
+    column = f"validation/{metric}"
+    scores = {one.key: rows.loc[rows["arm_key"] == one.key, column] for one in wanted if column in rows}
+    means = {key: float(found.mean()) for key, found in scores.items() if len(found)}
+    if not means:
+        raise NothingToExport(f"study {study.file.name}: no finished confirm trial of {arm or 'any arm'} in the record")
+    best = max(means, key=lambda key: sign(metric) * means[key])
+    place = int((sign(metric) * scores[best]).to_numpy().argmax())
+    trial = rows.loc[scores[best].index].iloc[place]
+    return Choice(study.arm(best), {str(name): value for name, value in trial.items()}, metric, means[best])
+
+
+def export(study: Study, record: Record, choice: Choice, folder: Path) -> Path:
+    """Write weights, configuration, item names, a card and a README.
+
+    Raises:
+        NothingToExport: The data are not what the trial was trained on, or its task is not next-item ranking.
+    """
+    data = choice.arm.configuration.data
+    prepared = prepare(data)
+    names = getattr(prepared, "item_names", None)
+    if names is None:
+        raise NothingToExport(f"data source {data.source}: only next-item rankings can be exported")
+    if prepared.fingerprint != choice.trial["fingerprint"]:
+        raise NothingToExport("the data have changed since the trial was trained: its item numbers may mean others now")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _FILES:
+        with record.artifact(choice.trial["run_id"], name) as source:
+            shutil.copyfile(source, folder / name)
+    items = [str(name) for name in names]
+    _write(folder / "items.json", items)
+    _write(folder / "card.json", _card(study, choice))
+    example = json.dumps(items[:3])
+    (folder / "README.md").write_text(
+        _README.format(
+            arm=choice.arm.name,
+            study=study.file.name,
+            folder=folder.name,
+            example=example,
+            metric=choice.metric,
+            value=float(choice.trial[f"validation/{choice.metric}"]),
+            seed=choice.trial["seed"],
+        )
+    )
+    return folder
+
+
+def register(record: Record, folder: Path, name: str) -> "ModelVersion":
+    """Put an export into MLflow's model registry, as a pyfunc kept as source code.
+
+    Raises:
+        mlflow.exceptions.MlflowException: The registry refuses the name.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    mlflow.set_tracking_uri(record.location.tracking)
+    card = json.loads((folder / "card.json").read_text())
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(Array(DataType.string), "sequence")]),
+        params=ParamSchema([ParamSpec("count", DataType.long, 10), ParamSpec("seen", DataType.boolean, False)]),
+    )
+    with mlflow.start_run(run_id=card["run_id"], log_system_metrics=False):
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"export": str(folder.resolve())},
+            signature=signature,
+            pip_requirements=["hail-study"],
+            registered_model_name=name,
+        )
+    client = mlflow.MlflowClient()
+    return client.get_model_version(name, logged.registered_model_version)
+
+
+def _card(study: Study, choice: Choice) -> dict[str, Any]:
+    trial = choice.trial
+    measured = {name: value for name, value in trial.items() if str(name).startswith(("validation/", "test/"))}
+    return {
+        "study": study.file.name,
+        "arm": choice.arm.name,
+        "run_id": trial["run_id"],
+        "key": trial["key"],
+        "seed": int(trial["seed"]),
+        "best_peer": int(trial.get("best_peer", 0)),
+        "fingerprint": trial["fingerprint"],
+        "code": trial["code"],
+        "metrics": {name: float(value) for name, value in measured.items() if value == value},
+    }
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
