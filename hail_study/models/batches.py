@@ -35,7 +35,8 @@ def next_items(ids: Tensor) -> TrainingBatch:
         ids: [T, B, L + 1], right-padded with 0.
     """
     targets = ids[..., 1:]
-    return _batch(ids[..., :-1], targets, targets != 0)
+    real = targets != 0
+    return _batch(ids[..., :-1] * real, targets, real)  # an item with none after it is no input
 
 
 def masked_items(

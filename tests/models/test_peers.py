@@ -200,7 +200,7 @@ def test_evaluation_asks_at_the_last_item():
 def test_training_targets_are_the_next_items():
     network = PeerNetwork(configuration(1), ITEMS, [0])
     batch = network.training_batch(torch.tensor([[[3, 5, 7], [2, 9, 0]]]))
-    assert batch.inputs.tolist() == [[[3, 5], [2, 9]]]
+    assert batch.inputs.tolist() == [[[3, 5], [2, 0]]]
     assert batch.positions.tolist() == [[0, 1, 2]]
     assert batch.targets.tolist() == [[5, 7, 9]]
     assert batch.weights is None

@@ -1,0 +1,126 @@
+"""Item losses over sampled candidates against plain scores gathered one by one."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hail_study.objectives import Objective
+from hail_study.objectives.chunked import Problem, chunked_loss
+from hail_study.objectives.items import Binary
+from hail_study.objectives.scores import AllItems, SampledItems
+from hail_study.study.configuration import Configuration, Peers
+from hail_study.study.configuration import Objective as Settings
+from hail_study.testing import COUPLING_CHECKS, example, settings_of
+
+TRIALS, PEERS, TARGETS, ITEMS, DIM, DRAWN = 2, 3, 11, 20, 6, 5
+
+
+def objective(loss: str, coupling: str = "independent", **settings) -> Objective:
+    peers = Peers(count=PEERS, coupling=coupling)
+    return Objective(Configuration(peers=peers, objective=Settings(loss=loss, **settings)))
+
+
+def problem(shared_table: bool, shared_negatives: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """States, tables, targets, negatives; some negatives are targets."""
+    generator = torch.Generator().manual_seed(2)
+    states = torch.randn(TRIALS * PEERS, TARGETS, DIM, generator=generator)
+    tables = torch.randn(TRIALS, 1 if shared_table else PEERS, ITEMS + 1, DIM, generator=generator)
+    targets = torch.randint(1, ITEMS + 1, (TRIALS, TARGETS), generator=generator)
+    shape = (TRIALS, DRAWN) if shared_negatives else (TRIALS, TARGETS, DRAWN)
+    return states, tables, targets, torch.randint(1, ITEMS + 1, shape, generator=generator)
+
+
+def plain_scores(states: Tensor, tables: Tensor, targets: Tensor, negatives: Tensor, slot: int, n: int) -> Tensor:
+    """Scores of the target and of the negatives that are not the target."""
+    trial, peer = divmod(slot, PEERS)
+    table = tables[trial, peer % tables.shape[1]]
+    drawn = negatives[trial] if negatives.dim() == 2 else negatives[trial, n]
+    y = int(targets[trial, n])
+    return torch.stack([states[slot, n] @ table[item] for item in [y, *[int(k) for k in drawn if int(k) != y]]])
+
+
+def plain(name: str, scores: Tensor, beta: float) -> Tensor:
+    if name == "sampled-softmax":
+        return -scores.log_softmax(0)[0]
+    return (-beta * F.logsigmoid(scores[0]) - F.logsigmoid(-scores[1:]).sum()) / (DRAWN + 1)
+
+
+@pytest.mark.parametrize("shared_negatives", [True, False])
+@pytest.mark.parametrize("shared_table", [True, False])
+@pytest.mark.parametrize("name", ["sampled-softmax", "bce", "gbce"])
+def test_sampled_losses_and_their_gradients(name, shared_table, shared_negatives):
+    states, tables, targets, negatives = problem(shared_table, shared_negatives)
+    share = DRAWN / (ITEMS - 1)
+    beta = share * (0.75 * (1 - 1 / share) + 1 / share) if name == "gbce" else 1.0
+    states, tables = states.requires_grad_(), tables.requires_grad_()
+    expected = sum(
+        plain(name, plain_scores(states, tables, targets, negatives, slot, n), beta) / TARGETS
+        for slot in range(TRIALS * PEERS)
+        for n in range(TARGETS)
+    )
+    judge = objective(name).coupling
+    total, _ = chunked_loss(states, tables, {}, Problem(judge, targets, chunk=200, negatives=negatives))
+    torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
+    wanted = torch.autograd.grad(expected, (states, tables))
+    for found, gradient in zip(torch.autograd.grad(total, (states, tables)), wanted, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_couplings_work_on_sampled_candidates():
+    states, tables, targets, negatives = problem(True, True)
+    med = objective("sampled-softmax", "med").coupling
+    total, parts = chunked_loss(states, tables, {}, Problem(med, targets, negatives=negatives))
+    assert total.isfinite()
+    assert set(parts) == {"cross_entropy", "med"}
+
+
+def test_log_frequencies_are_subtracted():
+    states, tables, targets, negatives = problem(True, True)
+    frequency = torch.rand(TRIALS, ITEMS + 1).log()
+    some = states.view(TRIALS, PEERS, TARGETS, DIM)[:, :, :4]
+    plain_one = SampledItems(tables, targets, negatives, None).forward(some, slice(0, 4))
+    corrected = SampledItems(tables, targets, negatives, frequency).forward(some, slice(0, 4))
+    assert torch.allclose(plain_one[0, 0, 2, 0] - corrected[0, 0, 2, 0], frequency[0, targets[0, 2]], atol=1e-5)
+    free = negatives[1] != targets[1, 3]
+    difference = (plain_one - corrected)[1, 2, 3, 1:]
+    torch.testing.assert_close(difference[free], frequency[1, negatives[1]][free], rtol=1e-4, atol=1e-5)
+
+
+def test_all_items_sampled_once_is_the_full_softmax():
+    states, tables, targets, _ = problem(True, True)
+    everything = torch.arange(1, ITEMS + 1).expand(TRIALS, -1)
+    judge = objective("sampled-softmax").coupling
+    sampled, _ = chunked_loss(states, tables, {}, Problem(judge, targets, negatives=everything))
+    full, _ = chunked_loss(states, tables, {}, Problem(judge, targets))
+    torch.testing.assert_close(sampled, full)
+
+
+def test_full_calibration_makes_gbce_weigh_the_target_by_the_sampling_rate():
+    chunk = example(Binary(settings_of(), 1.0))
+    binary = Binary(settings_of(), 1.0)
+    assert binary._beta(chunk) == pytest.approx((300 - 1) / (300 - 1))
+    assert Binary(settings_of(), 0.0)._beta(chunk) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.75])
+def test_binary_cross_entropy_conforms(calibration):
+    for check in COUPLING_CHECKS:
+        check(Binary(settings_of(), calibration))
+
+
+@pytest.mark.parametrize(
+    ("loss", "coupling"), [("bce", "med"), ("gbce", "mutual"), ("sampled-softmax", "unlikelihood")]
+)
+def test_what_does_not_go_together_is_refused(loss, coupling):
+    with pytest.raises(ValueError, match=coupling):
+        objective(loss, coupling)
+
+
+def test_the_full_catalogue_is_scored_without_padding():
+    states, tables, targets, _ = problem(False, True)
+    scores = AllItems(tables, targets)
+    found = scores.forward(states.view(TRIALS, PEERS, TARGETS, DIM)[:, :, 2:5], slice(2, 5))
+    assert found.shape == (TRIALS, PEERS, 3, ITEMS)
+    torch.testing.assert_close(found[1, 2, 0, 7], states[5, 2] @ tables[1, 2, 8])
+    assert torch.equal(scores.right(slice(2, 5)), targets[:, 2:5] - 1)
