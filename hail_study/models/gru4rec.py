@@ -42,14 +42,13 @@ class GRU(SlotModule):
 
     def __init__(self, slots: int, dim: int) -> None:
         super().__init__()
-        self.inputs = Linear(slots, dim, 3 * dim)
+        self.inputs = Linear(slots, dim, 3 * dim, bound=dim**-0.5)
         self.weight = nn.Parameter(torch.zeros(slots, dim, 3 * dim))
         self.bias = nn.Parameter(torch.zeros(slots, 1, 3 * dim))
 
     def reset(self, slot: int, generator: torch.Generator) -> None:
         bound = self.weight.shape[1] ** -0.5
-        for weight in (self.weight, self.bias, self.inputs.weight, self.inputs.bias):
-            assert weight is not None
+        for weight in (self.weight, self.bias):
             weight[slot].uniform_(-bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:

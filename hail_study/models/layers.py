@@ -46,18 +46,27 @@ def normal_(tensor: Tensor, generator: torch.Generator, sd: float = INITIAL_SD) 
 class Linear(SlotModule):
     """x[s] @ weight[s] + bias[s], for x [S, ..., I].
 
+    With a `bound`, weights and biases are drawn uniformly between -bound and bound; otherwise weights normally, and
+    biases start at zero.
+
     >>> Linear(3, 8, 5)(torch.zeros(3, 2, 7, 8)).shape
     torch.Size([3, 2, 7, 5])
     """
 
-    def __init__(self, slots: int, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, slots: int, inputs: int, outputs: int, bias: bool = True, bound: float | None = None) -> None:
         super().__init__()
+        self._bound = bound
         self.weight = nn.Parameter(torch.zeros(slots, inputs, outputs))
         self.bias = nn.Parameter(torch.zeros(slots, 1, outputs)) if bias else None
 
     def reset(self, slot: int, generator: torch.Generator) -> None:
-        normal_(self.weight[slot], generator)
-        if self.bias is not None:
+        if self._bound is None:
+            normal_(self.weight[slot], generator)
+        else:
+            self.weight[slot].uniform_(-self._bound, self._bound, generator=generator)
+        if self.bias is not None and self._bound is not None:
+            self.bias[slot].uniform_(-self._bound, self._bound, generator=generator)
+        elif self.bias is not None:
             self.bias[slot].zero_()
 
     def forward(self, x: Tensor) -> Tensor:
