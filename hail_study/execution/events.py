@@ -1,6 +1,7 @@
 """Tune's callbacks, turned into the few events a study knows."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
@@ -50,12 +51,22 @@ class Events(Callback):  # type: ignore[misc]
         self._end(trial, outcome_of(result), result.get("metrics", {}), result.get("error"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        reason = str(trial.get_ray_actor_error() or trial.get_error() or "the trial's process was lost")
-        self._end(trial, Outcome("failed"), {}, reason)
+        self._end(trial, Outcome("failed"), {}, _reason(trial))
 
     def _end(self, trial: TuneTrial, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         for observer in self._observers:
             observer.ended(_spec(trial), outcome, metrics, error)
+
+
+def _reason(trial: TuneTrial) -> str:
+    """Why Tune gave a trial up: one line, then all that is known."""
+    path = trial.error_file
+    if not path or not Path(path).exists():
+        return "the trial's process was lost"
+    latest = Path(path).read_text().rpartition("Failure # ")[2]
+    _, _, text = latest.partition("\n")
+    lines = text.strip().splitlines()
+    return f"{lines[-1] if 'Traceback' in text else lines[0]}\n\n{text.strip()}"
 
 
 def _spec(trial: TuneTrial) -> TrialSpec:

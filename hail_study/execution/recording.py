@@ -15,9 +15,11 @@ class Recorder:
     def __init__(self, record: Record, store: Store) -> None:
         self._record = record
         self._store = store
+        self._started: set[str] = set()
         self._whole: dict[str, ExitStack] = {}
 
     def started(self, spec: TrialSpec) -> None:
+        self._started.add(spec.key)
         self._record.start(spec)
 
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
@@ -25,6 +27,8 @@ class Recorder:
         self._record.epoch(spec.key, int(entry["epoch"]), metrics)
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
+        if spec.key not in self._started:  # its process was lost before it began
+            self.started(spec)
         folder, files = None, ExitStack()
         if outcome.status == "finished":
             folder = files.enter_context(self._store.result_folder(spec.key))

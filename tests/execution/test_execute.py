@@ -1,13 +1,16 @@
 """Whole studies on a local Ray: what is trained, recorded, resumed and reported."""
 
+import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -147,3 +150,32 @@ def test_an_interrupted_command_continues_to_the_same_table(local_ray, study_pat
     assert trials["key"].is_unique
     assert set(trials["status"]) == {"finished"}
     assert Path(study_path.parent, "reports", "tiny", "table.md").exists()
+
+
+def kill_workers(times):
+    """End the processes that train, as soon as there are any; again and again."""
+    killed = set()
+    deadline = time.monotonic() + 60
+    while len(killed) < times and time.monotonic() < deadline:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if process.pid not in killed and process.name().startswith("ray::Resource") and len(killed) < times:
+                    process.kill()
+                    killed.add(process.pid)
+        time.sleep(0.05)
+    return killed
+
+
+@pytest.mark.parametrize(("retries", "failed"), [(3, False), (0, True)])
+def test_a_killed_worker_costs_a_retry_and_without_retries_its_trial_only(local_ray, study_path, retries, failed):
+    study_path.write_text(STUDY[: STUDY.index("search:")].replace("epochs: 2", "epochs: 40") + "seeds: 2\n")
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_workers, 1)
+        ending, trials = run(study_path, [f"compute.retries={retries}", "compute.checkpoint_seconds=0"])
+        assert killing.result()
+    assert ending.complete
+    assert len(trials) == len(trials["key"].unique()) == 4 + 3
+    assert (ending.failed > 0) == failed
+    assert ("failed" in set(trials["status"])) == failed
+    if failed:
+        assert trials.loc[trials["status"] == "failed", "error"].str.contains("died").all()
