@@ -130,14 +130,22 @@ def wait_for_trials(path, count, process):
     raise AssertionError(process.communicate()[0])
 
 
+LONGER = STUDY.replace("epochs: 2", "epochs: 8")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(local_ray, tmp_path_factory):
+    """Test scores, by key, of a study that nothing interrupted."""
+    path = tmp_path_factory.mktemp("whole") / "tiny.yaml"
+    path.write_text(LONGER)
+    return scores(run(path)[1])
+
+
 @pytest.mark.parametrize(
     ("end", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)]
 )
-def test_an_interrupted_command_continues_to_the_same_table(local_ray, study_path, tmp_path_factory, end, status):
-    whole = tmp_path_factory.mktemp("whole") / "tiny.yaml"
-    whole.write_text(STUDY.replace("epochs: 2", "epochs: 8"))
-    study_path.write_text(whole.read_text())
-    _, expected = run(whole)
+def test_an_interrupted_command_continues_to_the_same_table(uninterrupted, study_path, end, status):
+    study_path.write_text(LONGER)
     process = command_line(study_path)
     wait_for_trials(study_path, 5, process)
     os.kill(process.pid, end)
@@ -146,7 +154,7 @@ def test_an_interrupted_command_continues_to_the_same_table(local_ray, study_pat
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     trials = Record(load(study_path).file.record, study_path.parent).trials("tiny")
-    assert scores(trials) == scores(expected)
+    assert scores(trials) == uninterrupted
     assert trials["key"].is_unique
     assert set(trials["status"]) == {"finished"}
     assert Path(study_path.parent, "reports", "tiny", "table.md").exists()
