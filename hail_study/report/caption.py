@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from hail_study.report.statistics import smallest_p
+from hail_study.report.statistics import Verdict, smallest_p
 from hail_study.report.table import Row, Table
 from hail_study.report.wording import count, listed, metric_name, number, percent
-from hail_study.study.measures import lower_is_better
+from hail_study.study.measures import lower_is_better, sign
 
 ORACLE: Final = "oracle"
 """The baseline that knows how the data were made: a bound, not a competitor."""
@@ -49,15 +49,17 @@ def about_effects(table: Table) -> str:
     return (
         "Contrasts within each seed, against the reference's levels, averaged over the other crossed factors; verdicts "
         f"by t intervals that hold jointly for {count(len(found), 'effect')} "
-        f"({percent(table.family.confidence)}, Bonferroni). Better: raises the metric."
+        f"({percent(table.family.confidence)}, Bonferroni)."
     )
 
 
 def _scores(table: Table) -> str:
+    falling = [metric_name(metric) for metric in table.metrics if lower_is_better(metric)]
+    less = f" Lower is better in {listed(falling)}." if falling else ""
     return (
         f"Test metrics, mean over n seeds ± half-width of the {percent(table.family.confidence)} t interval; "
         f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))}), the same for every arm. "
-        "Test data was used once per trial, at its best validation epoch."
+        f"Test data was used once per trial, at its best validation epoch.{less}"
     )
 
 
@@ -95,11 +97,7 @@ def _verdicts(table: Table) -> str:
 
 
 def _marks(table: Table) -> str:
-    highest = "lowest" if lower_is_better(table.primary) else "highest"
-    text = (
-        f"Bold: {highest} mean of an arm; underlined: second {highest}. "
-        "↑ better, ↓ worse, ≈ equivalent, by the same rule"
-    )
+    text = "Bold: best mean of an arm; underlined: second best. ↑ better, ↓ worse, ≈ equivalent, by the same rule"
     others = [metric_name(metric) for metric in table.metrics if metric != table.primary]
     if not others:
         return f"{text}."
@@ -159,6 +157,9 @@ def _doubts(table: Table) -> list[str]:
     idle = [row.arm for row in table.arms if _changes_nothing(row, table)]
     if idle:
         doubts.append(f"Exactly the reference's scores on every seed: {listed(idle)}. Does the change reach the model?")
+    narrow = [row.arm for row in table.arms if _holds_for_these_users_only(row, table)]
+    if narrow:
+        doubts.append(f"Over seeds and users together, 0 is not excluded for {listed(narrow)}: other users may differ.")
     disagreeing = [row.arm for row in table.arms if _disagrees(row, table)]
     if disagreeing:
         doubts.append(f"Interval and exact test disagree for {listed(disagreeing)}: read both with care.")
@@ -166,7 +167,7 @@ def _doubts(table: Table) -> list[str]:
 
 
 def _beats(values: Mapping[str, float], table: Table) -> bool:
-    return values[table.primary] >= table.reference.means[table.primary].estimate
+    return sign(table.primary) * (values[table.primary] - table.reference.means[table.primary].estimate) >= 0
 
 
 def _disagrees(row: Row, table: Table) -> bool:
@@ -177,6 +178,14 @@ def _disagrees(row: Row, table: Table) -> bool:
     rejected = one.p_holm <= table.family.level
     decisive = rejected or smallest_p(one.pairs) * table.family.size <= table.family.level
     return decisive and rejected != (one.joint.low > 0 or one.joint.high < 0)
+
+
+def _holds_for_these_users_only(row: Row, table: Table) -> bool:
+    """Whether a decided difference could vanish with other users."""
+    one = row.comparisons.get(table.primary)
+    if one is None or not one.users.known or one.verdict not in (Verdict.BETTER, Verdict.WORSE):
+        return False
+    return one.users.low <= 0 <= one.users.high
 
 
 def _changes_nothing(row: Row, table: Table) -> bool:

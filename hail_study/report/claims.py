@@ -134,8 +134,7 @@ def judge(
         smallest_effect: Smallest difference of interest.
     """
     if operator in ("<", "<="):
-        mirrored = Interval(-difference.estimate, -difference.high, -difference.low)
-        return judge(">" if operator == "<" else ">=", mirrored, margin, smallest_effect)
+        return judge(">" if operator == "<" else ">=", difference.mirrored, margin, smallest_effect)
     if margin:
         return _beyond(difference, margin)
     word = statistics.verdict(difference, smallest_effect)

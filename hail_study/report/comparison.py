@@ -125,9 +125,7 @@ def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, floa
 
 def oriented(difference: Interval, metric: str) -> Interval:
     """A difference in a metric, turned so that larger is better."""
-    if not lower_is_better(metric):
-        return difference
-    return Interval(-difference.estimate, -difference.high, -difference.low)
+    return difference.mirrored if lower_is_better(metric) else difference
 
 
 def joint_over_users(differences: Sequence[npt.NDArray[np.float64]], confidence: float) -> list[Interval]:

@@ -15,6 +15,7 @@ from hail_study.report.statistics import Friedman, Interval
 from hail_study.report.table import Row as ArmRow
 from hail_study.report.table import Table
 from hail_study.report.wording import count, mean, metric_name, number, percent
+from hail_study.study.measures import sign
 
 _WIDEST: Final = 8
 """Columns of means that still fit a page."""
@@ -52,7 +53,7 @@ class DataSets:
         """Friedman's test on the primary metric of the common arms; None with fewer than two of them."""
         if len(self.tables) < 2 or len(self.common) < 2:
             return None
-        return statistics.friedman(np.array([[self._mean(arm, data) for arm in self.common] for data in self.tables]))
+        return statistics.friedman(sign(self.first.primary) * self._means())
 
     def relative(self, arm: str) -> npt.NDArray[np.float64]:
         """[D, n], an arm's scores as multiples of the reference's mean on the same data; n: the fewest seeds."""
@@ -67,9 +68,11 @@ class DataSets:
         """Interquartile mean of the relative scores, with an interval over seeds."""
         return statistics.stratified_interval(self.relative(arm), confidence=self.first.family.confidence)
 
-    def _mean(self, arm: str, data: str) -> float:
-        row = self.row(arm, data)
-        return row.means[self.first.primary].estimate if row else float("nan")
+    def _means(self) -> npt.NDArray[np.float64]:
+        """[D, k], means of the common arms on the primary metric."""
+        primary = self.first.primary
+        rows = [[row for arm in self.common if (row := self.row(arm, data))] for data in self.tables]
+        return np.array([[row.means[primary].estimate for row in of_data] for of_data in rows])
 
 
 def by_data(table: Table) -> DataSets:
@@ -127,7 +130,9 @@ def _cell(data_sets: DataSets, arm: str, data: str, metric: str) -> Cell:
         return Cell("–", numeric=True)
     column = [one.means[metric].estimate for one in data_sets.tables[data].arms]
     value = row.means[metric]
-    return Cell(mean(value), emphasis(value.estimate, column), mark(row, metric), numeric=True, value=value.estimate)
+    return Cell(
+        mean(value), emphasis(value.estimate, column, metric), mark(row, metric), numeric=True, value=value.estimate
+    )
 
 
 def _overall(data_sets: DataSets, arm: str) -> tuple[Cell, Cell]:
@@ -143,7 +148,7 @@ def _notes(data_sets: DataSets) -> tuple[str, ...]:
     primary, confidence = metric_name(table.primary), percent(table.family.confidence)
     notes = [
         f"Means over seeds ± half-width of the {confidence} t interval. ↑ better, ↓ worse, ≈ equivalent: against the "
-        "reference on the same data. Bold: highest mean of a column; underlined: second highest.",
+        "reference on the same data. Bold: best mean of a column; underlined: second best.",
         f"Relative IQM: interquartile mean over data sets and seeds of {primary} divided by the reference's mean on "
         f"the same data, ± half-width of the {confidence} stratified bootstrap interval over seeds.",
     ]

@@ -88,36 +88,45 @@ class Results:
         return self._scores(self.finished(arm), metric)
 
     def _scores(self, trials: pd.DataFrame, metric: str) -> pd.Series:
-        column = f"test/{metric}"
-        if column in trials and trials[column].notna().all():
-            return trials[column].astype(float)
+        known = trials.get(f"test/{metric}", pd.Series(index=trials.index, dtype=float)).dropna().astype(float)
+        if len(known) or not is_ranking(metric):
+            return known
         measured = [float(gains(metric, self._ranks(run)["rank"].to_numpy()).mean()) for run in trials["run_id"]]
         return pd.Series(measured, index=trials.index, dtype=float)
 
     def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
         """Seeds x users, each user's contribution to a test metric."""
         if not is_ranking(metric):
-            return pd.DataFrame({seed: frame[metric] for seed, frame in self._outcomes(arm).items()}).T
+            outcomes = self._outcomes(arm)
+            return pd.DataFrame({seed: frame[metric] for seed, frame in outcomes.items() if metric in frame}).T
         ranks = self.test_ranks(arm)
         rows = {seed: pd.Series(gains(metric, column.to_numpy()), column.index) for seed, column in ranks.items()}
         return pd.DataFrame(rows).T
 
     def _outcomes(self, arm: "Arm") -> dict[int, pd.DataFrame]:
         """What each finished seed's trial measured of every test example, indexed by example."""
-        runs = self.finished(arm)["run_id"]
-        return {int(seed): self.reader.outcomes(run).set_index("example") for seed, run in runs.items()}
+        return {seed: self.reader.outcomes(run).set_index("example") for seed, run in self._runs(arm).items()}
 
     def test_ranks(self, arm: "Arm") -> dict[int, pd.Series]:
         """Rank of each user's test target, indexed by user, for each finished seed."""
-        runs = dict(zip(self.finished(arm).index.astype(int).tolist(), self.finished(arm)["run_id"], strict=True))
-        return {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in runs.items()}
+        return {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in self._runs(arm).items()}
+
+    def _runs(self, arm: "Arm") -> dict[int, str]:
+        """Run of each finished seed."""
+        finished = self.finished(arm)
+        return dict(zip(finished.index.astype(int).tolist(), finished["run_id"], strict=True))
 
     def paired_user_gains(self, arm: "Arm", metric: str) -> npt.NDArray[np.float64]:
-        """[S, U], arm minus the one it is compared with, for seeds and users that both have."""
+        """[S, U], arm minus the one it is compared with, for seeds and users that both have; empty if not recorded."""
+        from hail_study.record import RecordError
+
         other = self.compared_with(arm)
         if other is None:
             return np.empty((0, 0))
-        ours, theirs = self.user_gains(arm, metric), self.user_gains(other, metric)
+        try:
+            ours, theirs = self.user_gains(arm, metric), self.user_gains(other, metric)
+        except RecordError:
+            return np.empty((0, 0))
         difference = (ours - theirs).dropna(how="all").dropna(axis=1)
         return difference.to_numpy(dtype=np.float64)
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from hail_study.report.comparison import Comparison, compare
 from hail_study.report.read import NoResults, Results, results
-from hail_study.study.measures import sign
 
 if TYPE_CHECKING:
     from hail_study.record import Record
@@ -69,6 +68,9 @@ class VersionReader:
     def ranks(self, run_id: str) -> pd.DataFrame:
         return self._record.ranks(run_id)
 
+    def outcomes(self, run_id: str) -> pd.DataFrame:
+        return self._record.outcomes(run_id)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -125,10 +127,8 @@ def compare_sides(
     scores = {name: pair for name, pair in scores.items() if all(len(one) for one in pair)}
     if not scores:
         raise NoResults(f"{first} and {second} have no finished arm of the same name")
-    better = sign(chosen)
-    oriented = {name: (better * mine, better * other) for name, (mine, other) in scores.items()}
-    _, found = compare(oriented, chosen, settings.confidence, settings.smallest_effect.get(chosen))
-    rows = tuple(_row(name, one, *scores[name], better) for name, one in found.items())
+    _, found = compare(scores, chosen, settings.confidence, settings.smallest_effect.get(chosen))
+    rows = tuple(_row(name, one, *scores[name]) for name, one in found.items())
     return Pairing(first, second, chosen, rows, _note(ours, theirs))
 
 
@@ -141,16 +141,14 @@ def _side(label: str, overrides: Sequence[str], directory: Path) -> Side:
     return Side(label, study, VersionReader(Record(study.file.record, directory), version))
 
 
-def _row(name: str, found: Comparison, first: pd.Series, second: pd.Series, better: int) -> tuple[str, ...]:
-    """Differences in the metric's own units, whichever way is better."""
+def _row(name: str, found: Comparison, first: pd.Series, second: pd.Series) -> tuple[str, ...]:
     interval = found.difference
-    ends = sorted((better * interval.low, better * interval.high))
     return (
         name,
         f"{first.mean():.4f}",
         f"{second.mean():.4f}",
-        f"{better * interval.estimate:+.4f}" if math.isfinite(interval.estimate) else "",
-        f"{ends[0]:+.4f} to {ends[1]:+.4f}" if interval.known else "",
+        f"{interval.estimate:+.4f}" if math.isfinite(interval.estimate) else "",
+        f"{interval.low:+.4f} to {interval.high:+.4f}" if interval.known else "",
         str(found.pairs),
         f"{found.p_holm:.3g}" if math.isfinite(found.p_holm) else "",
         str(found.verdict),

@@ -185,7 +185,7 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         missing=len(planned) - len(seeds) - failed - pruned,
         search=_search(results, arm) if arm.space else None,
         parameters=_parameters(results.finished(arm)),
-        scores={metric: dict(zip(seeds, one.tolist(), strict=True)) for metric, one in scores.items()},
+        scores={m: dict(zip(one.index.astype(int).tolist(), one.tolist(), strict=True)) for m, one in scores.items()},
         means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},
     )

@@ -2,12 +2,25 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from hail_study.record import RecordError
 from hail_study.report import build_table, results
 from hail_study.report.caption import caption
+from hail_study.report.layout import layout
 from hail_study.report.writers.json import plain
+
+ERRORS = """\
+name: errors
+data: {source: functional}
+base:
+  peers: {count: 1}
+vary: {encoder.dim: [32]}
+metrics: {primary: mse, report: [mse]}
+seeds: 4
+"""
 
 
 @pytest.fixture
@@ -135,6 +148,44 @@ def test_users_interval_is_computed_for_the_primary_metric_only(table) -> None:
     assert one.comparisons["ndcg@10"].users.known
     assert not one.comparisons["mrr"].users.known
     assert one.comparisons["ndcg@10"].users.low < one.comparisons["ndcg@10"].difference.estimate
+
+
+def test_a_difference_that_other_users_may_not_show_is_pointed_out(make_study, make_record, fill) -> None:
+    study = make_study("seeds=8", "metrics.smallest_effect={}")
+    record = fill(study, lambda arm: 0.5, users=20)
+    gained = record.rank_files["run1"]["rank"].to_numpy().copy()
+    gained[0] = 1 if gained[0] > 10 else 50
+    for place, row in enumerate(record.rows):
+        ranks = gained if row["arm"] == "without med" else record.rank_files["run1"]["rank"].to_numpy()
+        record.rank_files[row["run_id"]] = pd.DataFrame({"user": range(20), "rank": ranks})
+        row["test/ndcg@10"] = 0.5 + (0.05 + 1e-4 * place) * (row["arm"] == "without med")
+    said = caption(build_table(results(record, study)))
+    assert any("Over seeds and users together, 0 is not excluded for without med" in s for s in said)
+
+
+def test_a_table_needs_no_ranks(study, record) -> None:
+    def missing(run_id: str) -> None:
+        raise RecordError("gone")
+
+    record.ranks = missing
+    one = row(build_table(results(record, study)), "without med")
+    assert one.comparisons["ndcg@10"].difference.known
+    assert not one.comparisons["ndcg@10"].users.known
+
+
+def test_less_of_an_error_is_better(make_study, make_record) -> None:
+    study, record = make_study(text=ERRORS), make_record()
+    for arm in study.arms:
+        for seed in range(4):
+            value = 0.5 - 0.1 * len(arm.changes) + 0.001 * seed * (1 + len(arm.changes))
+            record.add(arm, seed, **{"test/mse": value})
+    table = build_table(results(record, study), users=False)
+    one = table.arms[1].comparisons["mse"]
+    assert one.verdict == "better"
+    assert one.difference.estimate < 0
+    assert one.improvement == 1
+    assert layout(table).bodies[0][1][2].emphasis == "best"
+    assert any("Lower is better in MSE" in s for s in caption(table))
 
 
 def test_same_record_in_any_order_gives_the_same_table(study, record) -> None:

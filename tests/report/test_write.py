@@ -128,7 +128,7 @@ def test_best_is_bold_and_second_underlined_once_per_metric(table, suffix: str, 
 
 @pytest.mark.parametrize("suffix", MARKUP)
 def test_every_format_says_what_the_marks_mean(table, suffix: str) -> None:
-    assert "highest mean" in MARKUP[suffix](document(table))
+    assert "Bold: best mean" in MARKUP[suffix](document(table))
 
 
 AWKWARD = "\\ _ % & # $ { } ~ ^ < > \" ' | * ` [x] ± × ≤ ≈ ↑ ↓ Δ − – ’"

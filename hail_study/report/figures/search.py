@@ -20,10 +20,10 @@ _FEWEST: Final = 8
 
 
 def searched(results: Results) -> pd.DataFrame:
-    """One row per finished search trial: arm, number, value (validation) and one column per hyperparameter."""
-    column = f"validation/{results.study.file.metrics.primary}"
+    """One row per finished search trial: arm, number, value (of the metric that selects), and each hyperparameter."""
     rows = []
     for arm in results.study.arms:
+        column = f"validation/{arm.configuration.evaluation.select}"
         trials = results.of(arm, "search")
         for trial in trials[trials["status"] == "finished"].to_dict("records"):
             known = {"arm": arm.name, "number": trial["number"], "value": trial.get(column, np.nan)}
@@ -47,15 +47,15 @@ def budget(results: Results) -> "Figure | None":
         return None
     with style():
         figure = Figure(figsize=(6.4, 3.0))
-        axes = figure.add_subplot()
+        axes, direction = figure.add_subplot(), sign(selected(results))
         for place, (arm, trials) in enumerate(frame.groupby("arm", sort=False)):
-            best = trials.sort_values("number")["value"].cummax()
+            best = direction * (direction * trials.sort_values("number")["value"]).cummax()
             colour, dashes = LINES[place % len(LINES)]
             numbers = np.sort(trials["number"].to_numpy(dtype=np.int64)) + 1
             axes.plot(numbers, best, color=colour, ls=dashes, lw=1.2, drawstyle="steps-post", label=str(arm))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Search trials of the arm")
-        axes.set_ylabel(f"Best {metric_name(results.study.file.metrics.primary)}, validation")
+        axes.set_ylabel(f"Best {metric_name(selected(results))}, validation")
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
 
@@ -78,14 +78,14 @@ def parallel(results: Results) -> "Figure | None":
         figure = Figure(figsize=(min(7.0, 1.6 * len(dimensions) + 1), 2.8))
         axes = figure.add_subplot()
         shade = colormaps["cividis"]
-        direction = sign(results.study.file.metrics.primary)
+        direction = sign(selected(results))
         for row in np.argsort(direction * frame["value"], kind="stable"):
             place = places["value"].iloc[row]
             colour = shade(place if direction > 0 else 1 - place)
             axes.plot(range(len(dimensions)), places.iloc[row], color=colour, lw=0.9, alpha=0.8)
         for place, name in enumerate(dimensions):
             _axis(axes, place, frame[name])
-        primary = metric_name(results.study.file.metrics.primary)
+        primary = metric_name(selected(results))
         names = [f"{primary}\n(validation)" if name == "value" else name.replace(".", ".\n") for name in dimensions]
         axes.set_xticks(range(len(dimensions)), names)
         axes.set_yticks([])
@@ -93,6 +93,11 @@ def parallel(results: Results) -> "Figure | None":
         axes.spines[:].set_visible(False)
         axes.set_xlim(-0.15, len(dimensions) - 0.5)
     return figure
+
+
+def selected(results: Results) -> str:
+    """The metric that selects hyperparameters; the reference's, where arms differ in it."""
+    return results.study.reference.configuration.evaluation.select
 
 
 def _dimensions(frame: pd.DataFrame) -> list[str]:
@@ -138,15 +143,12 @@ def importances(results: Results) -> pd.DataFrame:
 
     Arms with fewer than eight search trials are left out: their importances would be noise.
     """
-    rows, metric = [], results.study.file.metrics.primary
+    rows, metric = [], selected(results)
     for arm in results.study.arms:
         frame = searched(results)
         ours = frame[frame["arm"] == arm.name] if len(frame) else frame
         if len(ours) >= _FEWEST and len(arm.space) > 1:
-            rows += [
-                (arm.name, name, value)
-                for name, value in _ped_anova(arm.space, ours, metric).items()
-            ]
+            rows += [(arm.name, name, value) for name, value in _ped_anova(arm.space, ours, metric).items()]
     return pd.DataFrame(rows, columns=["arm", "hyperparameter", "importance"])
 
 

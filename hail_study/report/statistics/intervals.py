@@ -27,6 +27,11 @@ class Interval:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+    @property
+    def mirrored(self) -> "Interval":
+        """The interval of the negated values."""
+        return Interval(-self.estimate, -self.high, -self.low)
+
     def inside(self, margin: float) -> bool:
         """Whether the whole interval lies strictly between -margin and margin."""
         return self.known and -margin < self.low and self.high < margin
