@@ -5,13 +5,13 @@ no arm waits for another and the cluster never idles at a barrier.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from hail_study.execution.sampling import Tried, propose
-from hail_study.study import Arm, Study, TrialSpec, Value, active, configure
-from hail_study.study.measures import sign
+from hail_study.execution.sampling import Proposals, Tried, better_if_less, measurement
+from hail_study.execution.seeds import SeedPlan
+from hail_study.study import Arm, Study, TrialSpec, Value, configure
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -21,10 +21,16 @@ _ATTEMPTS: Final = 25
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended, and its validation metric at the best epoch (`None` where it failed)."""
+    """How a trial ended.
+
+    Attributes:
+        value: Its validation metric at the best epoch; None where it failed.
+        measured: Its final metrics and costs, by their recorded names (`validation/ndcg@10`, `epochs`, `seconds`).
+    """
 
     status: Status
     value: float | None = None
+    measured: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 class ArmAgenda:
@@ -36,21 +42,24 @@ class ArmAgenda:
         outcomes: How those that ended did.
     """
 
-    def __init__(self, study: Study, arm: Arm, fingerprint: str, code: str) -> None:
+    def __init__(self, study: Study, arm: Arm, fingerprint: str, code: str, earlier: Sequence[Tried] = ()) -> None:
         self.arm = arm
         self._file = study.file
         self._fingerprint = fingerprint
         self._code = code
         self._search = study.file.search if arm.space else None
         self.budget = self._search.trials if self._search else 0
-        self._confirm = iter(study.file.seed_list)
+        self._select = arm.configuration.evaluation.select
+        self._proposals = Proposals(arm.space, self._search, arm.key, self._select, earlier) if self._search else None
+        self._told = 0
+        self.seeds = study.file.seed_list
         self.specs: dict[str, TrialSpec] = {}
         self.outcomes: dict[str, Outcome] = {}
 
     @property
     def planned(self) -> int:
         """Trials of this arm in all: fewer than asked for where its search failed."""
-        return self.budget + (0 if self.search_failed else len(self._file.seed_list))
+        return self.budget + (0 if self.search_failed else len(self.seeds))
 
     @property
     def searched(self) -> list[TrialSpec]:
@@ -72,59 +81,105 @@ class ArmAgenda:
 
     @property
     def best(self) -> TrialSpec | None:
-        """The search trial with the best validation metric; a pruned one only where no other finished."""
+        """The search trial that is best by the first objective, among those that keep the constraints.
+
+        Where none keeps them, those come first that miss them least. A pruned trial counts only where no other
+        finished.
+        """
         ended = [(self.outcomes[spec.key], spec) for spec in self.searched if spec.key in self.outcomes]
         for status in ("finished", "pruned"):
             candidates = [
-                (-gain, spec.number, spec)
+                (self._excess(spec), -gain, spec.number, spec)
                 for outcome, spec in ended
                 if outcome.status == status and (gain := self._gain(spec)) is not None
             ]
             if candidates:
-                return min(candidates, key=lambda candidate: candidate[:2])[2]
+                return min(candidates, key=lambda candidate: candidate[:3])[3]
         return None
 
     def _gain(self, spec: TrialSpec) -> float | None:
-        """The value of a trial that ended, turned so that larger is better."""
-        value = self.outcomes[spec.key].value
-        return None if value is None else sign(spec.configuration.evaluation.select) * value
+        """A trial's first objective, turned so that larger is better."""
+        assert self._proposals is not None
+        name = self._proposals.objectives[0]
+        value = measurement(self._tried(spec).measured, name)
+        return None if value is None else -value if better_if_less(name) else value
+
+    def _excess(self, spec: TrialSpec) -> float:
+        assert self._proposals is not None
+        return sum(max(0.0, excess) for excess in self._proposals.excesses(self._tried(spec)))
+
+    def _tried(self, spec: TrialSpec) -> Tried:
+        outcome = self.outcomes[spec.key]
+        if outcome.value is None:
+            return Tried(spec.hyperparameters)
+        selected = {f"validation/{self._select}": outcome.value}
+        return Tried(spec.hyperparameters, {**outcome.measured, **selected})
 
     def next(self) -> TrialSpec | None:
         """The next trial that may start now, or None: all are handed out, or a generation must end first."""
-        spec = self._next_search() if len(self.searched) < self.budget else self._next_confirm()
+        spec = self._next_search() if len(self.searched) < self.budget else None
+        if spec is None and len(self.searched) >= self.budget:
+            spec = self._next_confirm()
         if spec is not None:
             self.specs[spec.key] = spec
         return spec
 
     def _next_search(self) -> TrialSpec | None:
         assert self._search is not None
+        assert self._proposals is not None
         searched = self.searched
         number = len(searched)
         earlier = searched[: number - number % self._search.generation]
         if any(spec.key not in self.outcomes for spec in earlier):
             return None
-        tried = [Tried(spec.hyperparameters, self._gain(spec)) for spec in earlier]
+        self._learn(earlier)
+        if len(earlier) == number and self._spent(earlier):
+            self.budget = number
+            return None
         for attempt in range(_ATTEMPTS):
-            found = propose(
-                self.arm.space,
-                tried,
-                sampler=self._search.sampler,
-                seed=self._search.seed,
-                arm=self.arm.key,
-                number=number,
-                attempt=attempt,
-            )
-            spec = self._spec("search", self._search.seed, active(self.arm.space, found), number)
+            found = self._proposals.propose(number, attempt)
+            if found is None:
+                break
+            spec = self._spec("search", self._search.seed, found, number)
             if spec.key not in self.specs:
                 return spec
         self.budget = number
         return None
 
+    def _learn(self, ended: Sequence[TrialSpec]) -> None:
+        assert self._proposals is not None
+        for number, spec in enumerate(ended[self._told :], self._told):
+            self._proposals.tell(number, self._tried(spec))
+        self._told = max(self._told, len(ended))
+
+    def _spent(self, ended: Sequence[TrialSpec]) -> bool:
+        """Whether whole generations have used up the arm's epochs or seconds."""
+        assert self._search is not None
+        limits = {"epochs": self._search.total_epochs, "seconds": self._search.total_seconds}
+        return any(
+            limit is not None and sum(self.outcomes[spec.key].measured.get(name, 0.0) for spec in ended) >= limit
+            for name, limit in limits.items()
+        )
+
     def _next_confirm(self) -> TrialSpec | None:
         if not self.search_done or self.search_failed:
             return None
+        confirmed = len(self.specs) - len(self.searched)
+        if confirmed >= len(self.seeds):
+            return None
         chosen = dict(self.best.hyperparameters) if self.best else {}
-        return next((self._spec("confirm", seed, chosen, None) for seed in self._confirm), None)
+        return self._spec("confirm", self.seeds[confirmed], chosen, None)
+
+    def scores(self, metric: str) -> dict[int, float]:
+        """Test metric by seed, of the confirm trials that finished."""
+        ended = ((spec.seed, self.outcomes.get(spec.key)) for spec in self.specs.values() if spec.phase == "confirm")
+        name = f"test/{metric}"
+        return {seed: found.measured[name] for seed, found in ended if found and name in found.measured}
+
+    def confirmed(self, seeds: Sequence[int]) -> bool:
+        """Whether the confirm trials of these seeds have ended."""
+        ended = {spec.seed for spec in self.specs.values() if spec.phase == "confirm" and spec.key in self.outcomes}
+        return self.search_failed or ended >= set(seeds)
 
     def _spec(
         self, phase: Literal["search", "confirm"], seed: int, hyperparameters: Mapping[str, Value], number: int | None
@@ -153,12 +208,22 @@ class Agenda:
         fingerprints: Arm key -> fingerprint of the arm's prepared data.
         code: Version of the training code.
         known: Outcomes the record already holds, by key: these trials are never handed out again.
+        earlier: Arm key -> another study's search trials to learn from.
     """
 
     def __init__(
-        self, study: Study, fingerprints: Mapping[str, str], code: str, known: Mapping[str, Outcome] | None = None
+        self,
+        study: Study,
+        fingerprints: Mapping[str, str],
+        code: str,
+        known: Mapping[str, Outcome] | None = None,
+        earlier: Mapping[str, Sequence[Tried]] | None = None,
     ) -> None:
-        self.arms = {arm.key: ArmAgenda(study, arm, fingerprints[arm.key], code) for arm in study.arms}
+        learned = earlier or {}
+        self.arms = {
+            arm.key: ArmAgenda(study, arm, fingerprints[arm.key], code, learned.get(arm.key, ())) for arm in study.arms
+        }
+        self._seeds = SeedPlan(study, self.arms)
         self._known = known or {}
         self._peeked: TrialSpec | None = None
         self.reused: set[str] = set()
@@ -174,17 +239,22 @@ class Agenda:
         return spec
 
     def _advance(self) -> TrialSpec | None:
-        for arm in self.arms.values():
-            for spec in iter(arm.next, None):
-                if spec.key not in self._known:
-                    return spec
-                self.reused.add(spec.key)
-                arm.outcomes[spec.key] = self._known[spec.key]
+        ahead = True
+        while ahead:
+            ahead = False
+            for arm in self.arms.values():
+                for spec in iter(arm.next, None):
+                    if spec.key not in self._known:
+                        return spec
+                    self.reused.add(spec.key)
+                    arm.outcomes[spec.key] = self._known[spec.key]
+                    ahead |= self._seeds.extend()
         return None
 
     def tell(self, spec: TrialSpec, outcome: Outcome) -> None:
         """A trial ended."""
         self.arms[spec.arm].outcomes[spec.key] = outcome
+        self._seeds.extend()
 
     @property
     def done(self) -> bool:

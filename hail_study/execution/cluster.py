@@ -68,12 +68,25 @@ def _connect(wanted: str) -> None:
         raise NoCluster(f"no Ray cluster at {wanted!r}: {reason}") from error
 
 
+def wants(compute: Compute) -> dict[str, float]:
+    """What one trial takes, in Ray's words."""
+    memory = {"memory": compute.memory * 1e9} if compute.memory else {}
+    return {"CPU": compute.cpus, **({"GPU": compute.gpus} if compute.gpus else {}), **memory, **compute.resources}
+
+
 def _slots(compute: Compute, resources: dict[str, float]) -> int:
     """Trials that fit at a time. Tune is told: without it all short trials land on one node."""
-    fitting = int(resources.get("CPU", 0) // compute.cpus)
-    if compute.gpus:
-        fitting = min(fitting, int(resources.get("GPU", 0) / compute.gpus))
+    wanted = wants(compute)
+    fitting = min(int(resources.get(name, 0) / amount + 1e-9) for name, amount in wanted.items())
     if fitting < 1:
-        have = f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
-        raise NoCluster(f"a trial needs {compute.cpus:g} CPUs and {compute.gpus:g} GPUs, the cluster has {have}")
+        wanted.setdefault("GPU", 0)
+        need = " and ".join(_amount(name, amount) for name, amount in wanted.items())
+        have = " and ".join(_amount(name, resources.get(name, 0)) for name in wanted)
+        raise NoCluster(f"a trial needs {need}, the cluster has {have}")
     return min(fitting, compute.concurrent or fitting)
+
+
+def _amount(name: str, amount: float) -> str:
+    if name == "memory":
+        return f"{amount / 1e9:g} GB of memory"
+    return f"{amount:g} {name}s" if name in ("CPU", "GPU") else f"{amount:g} of {name}"

@@ -1,27 +1,32 @@
 """A study from its plan to its record."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 
 from hail_study.data import Dataset, prepare
 from hail_study.execution.agenda import Agenda, Outcome
-from hail_study.execution.cluster import cluster
+from hail_study.execution.budget import Spending
+from hail_study.execution.cluster import cluster, wants
 from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
+from hail_study.execution.sampling import Tried
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
+from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Place, Problem, Study, StudyError
 
 if TYPE_CHECKING:
+    from hail_study.execution.events import Observer
     from hail_study.report import Table
 
 
@@ -35,15 +40,44 @@ def datasets(study: Study) -> dict[str, Dataset]:
     return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
 
 
-def open_agenda(study: Study, data: Mapping[str, Dataset], trials: pd.DataFrame, rerun: Sequence[str] = ()) -> Agenda:
-    """The agenda of a study, less what the record's `trials` already hold; arms in `rerun` (keys) are trained anew."""
+def open_agenda(
+    study: Study,
+    data: Mapping[str, Dataset],
+    trials: pd.DataFrame,
+    rerun: Sequence[str] = (),
+    earlier: Mapping[str, Sequence[Tried]] | None = None,
+) -> Agenda:
+    """The agenda of a study, less what the record's `trials` already hold.
+
+    Args:
+        study: From `load`.
+        data: From `datasets`.
+        trials: From `Record.trials`.
+        rerun: Keys of arms that are trained anew.
+        earlier: Arm key -> another study's search trials to learn from.
+    """
     selected = {
         arm.key: f"validation/{arm.configuration.evaluation.select}" for arm in study.arms if arm.key not in rerun
     }
     ended = trials[trials["status"].isin(["finished", "pruned"]) & trials["arm_key"].isin(selected)]
-    known = {row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]])) for row in ended.to_dict("records")}
+    known = {
+        row["key"]: Outcome(row["status"], row.get(selected[row["arm_key"]]), _measured(row))
+        for row in ended.to_dict("records")
+    }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return Agenda(study, fingerprints, training_version(), known)
+    return Agenda(study, fingerprints, training_version(), known, earlier)
+
+
+def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
+    """A recorded trial's numbers; those it was not measured by are left out."""
+    numbers = {str(name): float(value) for name, value in row.items() if isinstance(value, int | float)}
+    return {name: value for name, value in numbers.items() if value == value}
+
+
+def learned(study: Study, record: Record, trials: pd.DataFrame) -> Taken:
+    """What `search.warm_start` gives."""
+    source = study.file.search.warm_start if study.file.search else None
+    return take(study, trials, record.trials(source)) if source else Taken()
 
 
 @dataclass(frozen=True)
@@ -93,7 +127,9 @@ def execute(
         OSError: The checkpoint store cannot be written.
     """
     data = datasets(study)
-    agenda = open_agenda(study, data, record.trials(study.file.name), _keys(study, rerun))
+    trials = record.trials(study.file.name)
+    taken = learned(study, record, trials)
+    agenda = open_agenda(study, data, trials, _keys(study, rerun), taken.trials)
     if agenda.peek() is None and agenda.done:
         return _report(study, record, directory, agenda)
     store = Store(absolute(study.file.compute.storage, directory))
@@ -103,9 +139,14 @@ def execute(
     record.begin(study, provenance(study.path.parent))
     ending = Ending(complete=False)
     try:
-        record_baselines(record, study, data)
-        _tune(study, agenda, data, record, store, console, address)
-        ending = _report(study, record, directory, agenda)
+        with termination_as_interrupt(record):
+            record_baselines(record, study, data)
+            for line in taken.told:
+                console.print(line, highlight=False, soft_wrap=True)
+            spent = _tune(study, agenda, data, record, store, console, address, trials)
+        ending = replace(_report(study, record, directory, agenda), spent="" if agenda.done else spent)
+        if ending.spent:
+            record.describe(f"Ended early: {ending.spent}.")
         for path in ending.reports:
             record.attach(path, "report")
     finally:
@@ -133,7 +174,9 @@ def _tune(
     store: Store,
     console: Console,
     address: str | None,
-) -> None:
+    trials: pd.DataFrame,
+) -> str:
+    """Train; returns the budget that ended it, in words, or nothing."""
     compute = study.file.compute
     recorder = Recorder(record, store)
     with cluster(compute, address) as slots, Progress(agenda, console) as progress:
@@ -150,31 +193,40 @@ def _tune(
             datasets=references,
             storage=store.uri,
             interval=compute.checkpoint_seconds,
-            threads=max(1, int(compute.cpus)),
+            threads=compute.threads or max(1, int(compute.cpus)),
         )
-        with termination_as_interrupt(record):
-            tune.Tuner(
-                tune.with_resources(trainable, {"cpu": compute.cpus, "gpu": compute.gpus}),
-                tune_config=tune.TuneConfig(
-                    search_alg=StudySearcher(agenda),
-                    scheduler=scheduler_for(
-                        study.file.search, study.file.base.training.epochs, study.file.metrics.primary
-                    ),
-                    num_samples=-1,
-                    max_concurrent_trials=slots,
-                    reuse_actors=True,
-                    trial_name_creator=lambda trial: trial.trial_id,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                ),
-                run_config=tune.RunConfig(
-                    name=f"{study.file.name}-tune",
-                    storage_path=store.uri,
-                    callbacks=[Events([recorder, progress])],
-                    failure_config=tune.FailureConfig(max_failures=compute.retries),
-                    verbose=0,
-                ),
-            ).fit()
+        nodes = sum(node["Alive"] for node in ray.nodes())
+        searcher = StudySearcher(agenda, Spending(study.file.budget, compute, trials, nodes, time.time()))
+        tune.Tuner(
+            tune.with_resources(trainable, tune.PlacementGroupFactory([wants(compute)])),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler_for(study.file.search, study.file.base.training.epochs, study.file.metrics.primary),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: trial.trial_id,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{study.file.name}-tune",
+                storage_path=store.uri,
+                callbacks=[Events([recorder, progress, *_mirrors(study)])],
+                failure_config=tune.FailureConfig(max_failures=compute.retries),
+                verbose=0,
+            ),
+        ).fit()
         recorder.settle()
+    return searcher.spent
+
+
+def _mirrors(study: Study) -> list["Observer"]:
+    storage = study.file.search.mirror if study.file.search else None
+    if storage is None:
+        return []
+    from hail_study.execution.mirror import Mirror
+
+    return [Mirror(study, storage)]
 
 
 def _keys(study: Study, names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hail_study.data import Dataset
 from hail_study.execution.agenda import Agenda
-from hail_study.execution.driver import datasets, open_agenda
+from hail_study.execution.driver import datasets, learned, open_agenda
 from hail_study.record import Record
 from hail_study.study import Arm, Plan, Study, plan
 
@@ -27,8 +27,9 @@ def plan_of(study: Study, directory: Path) -> Plan:
         hail_study.record.RecordError: The record cannot be read.
     """
     data = datasets(study)
-    trials = Record(study.file.record, directory).trials(study.file.name)
-    agenda = open_agenda(study, data, trials)
+    record = Record(study.file.record, directory)
+    trials = record.trials(study.file.name)
+    agenda = open_agenda(study, data, trials, earlier=learned(study, record, trials).trials)
     known = _recorded_seconds(trials)
     complete = agenda.peek() is None and agenda.done
     seconds = {arm.key: known.get(arm.key) or _probe(arm, data[arm.key]) for arm in study.arms if not complete}

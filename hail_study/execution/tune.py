@@ -1,21 +1,25 @@
 """The study as Ray Tune sees it: a Trainable, a searcher that asks the agenda, and a scheduler for each arm."""
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import ray
 import torch
 from ray.tune import Trainable
 from ray.tune.experiment import Trial as TuneTrial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 
 from hail_study.execution.agenda import Agenda, Outcome
+from hail_study.execution.budget import Spending
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
-from hail_study.study import Search, TrialSpec
+from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
+from hail_study.study.schema import HyperBand, Median
 
 TICKET = "ticket"
 
@@ -73,28 +77,41 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     Attributes:
         specs: Tune's trial id -> specification of every trial handed out.
+        spent: The budget that ended the study, in words.
     """
 
-    def __init__(self, agenda: Agenda) -> None:
+    spent = ""
+
+    def __init__(self, agenda: Agenda, spending: Spending) -> None:
         super().__init__(metric="value", mode="max")
         self._agenda = agenda
+        self._spending = spending
         self.specs: dict[str, TrialSpec] = {}
+        self._under_way: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """See `Events.__getstate__`: the record and the study file determine the agenda."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self.spent:
+            self.spent = self._spending.spent(time.time(), len(self._under_way))
+        if self.spent:
+            return str(Searcher.FINISHED)
         spec = self._agenda.next()
         if spec is not None:
             self.specs[trial_id] = spec
+            self._under_way.add(trial_id)
             return {TICKET: Ticket(spec)}
         return Searcher.FINISHED if self._agenda.done else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         spec = self.specs.get(trial_id)
         if spec is not None and spec.key not in self._agenda.arms[spec.arm].outcomes:
-            self._agenda.tell(spec, outcome_of(result, error))
+            outcome = outcome_of(result, error)
+            self._agenda.tell(spec, outcome)
+            self._under_way.discard(trial_id)
+            self._spending.ended(outcome.measured.get("seconds", 0.0))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save, see `__getstate__`."""
@@ -107,7 +124,8 @@ def outcome_of(result: Mapping[str, Any] | None, error: bool = False) -> Outcome
     """How a trial ended, from its last result; one that a scheduler stopped has no `status` of its own."""
     if error or result is None:
         return Outcome("failed")
-    return Outcome(result.get("status", "pruned"), result.get("value"))
+    costs = {"epochs": result.get("epoch", 0), "seconds": result.get("time_total_s", 0.0)}
+    return Outcome(result.get("status", "pruned"), result.get("value"), costs | result.get("metrics", {}))
 
 
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -156,14 +174,25 @@ def scheduler_for(search: Search | None, epochs: int, metric: str) -> TrialSched
     """The scheduler that a study file asks for."""
     if search is None or isinstance(search.scheduler, str):
         return FIFOScheduler()
-    settings = search.scheduler
-    return StudyScheduler(
-        lambda: AsyncHyperBandScheduler(
-            time_attr="epoch",
-            metric="value",
-            mode="min" if lower_is_better(metric) else "max",
-            max_t=search.epochs or epochs,
-            grace_period=min(settings.grace, search.epochs or epochs),
-            reduction_factor=settings.reduction,
-        )
+    longest = search.epochs or epochs
+    common = {"time_attr": "epoch", "metric": "value", "mode": "min" if lower_is_better(metric) else "max"}
+    return StudyScheduler(partial(_ONE_ARM[type(search.scheduler)], search.scheduler, longest, common))
+
+
+def _halving(settings: Asha | HyperBand, longest: int, common: dict[str, Any]) -> TrialScheduler:
+    return AsyncHyperBandScheduler(
+        max_t=longest,
+        grace_period=min(settings.grace, longest),
+        reduction_factor=settings.reduction,
+        brackets=settings.brackets if isinstance(settings, HyperBand) else 1,
+        **common,
     )
+
+
+def _median(settings: Median, longest: int, common: dict[str, Any]) -> TrialScheduler:
+    return MedianStoppingRule(
+        grace_period=min(settings.grace, longest), min_samples_required=settings.trials, hard_stop=True, **common
+    )
+
+
+_ONE_ARM: Final[dict[type, Callable[..., TrialScheduler]]] = {Asha: _halving, HyperBand: _halving, Median: _median}

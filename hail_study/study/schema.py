@@ -93,8 +93,48 @@ class Asha(Section):
     reduction: Annotated[int, Field(ge=2)] = 3
 
 
-def _scheduler(name: str) -> "str | Asha":
-    return Asha() if name == "asha" else name
+class HyperBand(Section):
+    """HyperBand, asynchronous: successive halving with several grace periods (Li et al., JMLR 2018)."""
+
+    name: Literal["hyperband"] = "hyperband"
+    grace: Annotated[int, Field(ge=1, description="Epochs before a trial may be stopped, in the first bracket.")] = 1
+    reduction: Annotated[int, Field(ge=2)] = 3
+    brackets: Annotated[int, Field(ge=1, le=8)] = 3
+
+
+class Median(Section):
+    """Stops a trial whose best value is below the median of the others' running means (Golovin et al., KDD 2017)."""
+
+    name: Literal["median"] = "median"
+    grace: Annotated[int, Field(ge=1, description="Epochs before a trial may be stopped.")] = 3
+    trials: Annotated[int, Field(ge=1, description="Trials of the arm that a median needs.")] = 3
+
+
+_SCHEDULERS: Final = {"asha": Asha, "hyperband": HyperBand, "median": Median}
+
+
+def _scheduler(name: str) -> Any:
+    return _SCHEDULERS[name]() if name in _SCHEDULERS else name
+
+
+def _scheduler_form(given: Any) -> str:
+    if isinstance(given, str):
+        return "text"
+    name = given.get("name", "asha") if isinstance(given, dict) else getattr(given, "name", "asha")
+    return name if name in _SCHEDULERS else "asha"
+
+
+SAMPLERS: Final = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid")
+_LIMIT: Final = re.compile(r"([a-z_0-9@/]+)\s*(<=|>=)\s*([-+0-9.e]+)")
+
+
+def _limit(text: str) -> str:
+    found = _LIMIT.fullmatch(text.strip())
+    try:
+        float(found.group(3) if found else "")
+    except ValueError:
+        raise ValueError("must be like `parameters <= 100000`: a measurement, <= or >=, a number") from None
+    return text
 
 
 class Search(Section):
@@ -102,7 +142,10 @@ class Search(Section):
 
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
     trials: Annotated[int, Field(ge=1, description="Budget of each arm.")] = 10
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: Annotated[
+        Literal["tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid"],
+        Field(description="How hyperparameters are proposed; `grid` tries every combination of finite dimensions."),
+    ] = "tpe"
     seed: Annotated[int, Field(ge=0, description="Seed of the sampler and of every search trial.")] = 1000
     generation: Annotated[
         int,
@@ -113,10 +156,46 @@ class Search(Section):
         ),
     ] = 4
     epochs: Annotated[int | None, Field(ge=1, description="Most epochs of a search trial; default: as trained.")] = None
+    total_epochs: Annotated[
+        int | None, Field(ge=1, description="Each arm's search ends with the generation in which it has spent these.")
+    ] = None
+    total_seconds: Annotated[
+        float | None, Field(gt=0, description="The same in seconds of training; `trials` stays the most.")
+    ] = None
+    objectives: Annotated[
+        list[str],
+        AfterValidator(_distinct),
+        Field(
+            description="Measurements searched for together (ndcg@10, seconds_per_epoch, parameters); the first one "
+            "chooses what is confirmed. Default: the metric that chooses epochs.",
+        ),
+    ] = []
+    constraints: Annotated[
+        list[Annotated[str, AfterValidator(_limit)]],
+        Field(description="What a trial must keep to be chosen, such as `parameters <= 100000`."),
+    ] = []
+    start: Annotated[list[Changes], Field(description="Points tried first; a dimension left out is proposed.")] = []
+    warm_start: Annotated[
+        str | None, Field(description="Name of a study in the same record whose search trials are learned from.")
+    ] = None
+    mirror: Annotated[
+        str | None, Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard.")
+    ] = None
     scheduler: Annotated[
-        Annotated[Literal["none", "asha"], AfterValidator(_scheduler), Tag("text")] | Annotated[Asha, Tag("mapping")],
-        Discriminator(lambda given: "text" if isinstance(given, str) else "mapping"),
+        Annotated[Literal["none", "asha", "hyperband", "median"], AfterValidator(_scheduler), Tag("text")]
+        | Annotated[Asha, Tag("asha")]
+        | Annotated[HyperBand, Tag("hyperband")]
+        | Annotated[Median, Tag("median")],
+        Discriminator(_scheduler_form),
     ] = "none"
+
+    @model_validator(mode="after")
+    def _suited(self) -> Self:
+        if len(self.objectives) > 1 and self.scheduler != "none":
+            raise ValueError("scheduler: trials are stopped by one metric; with several objectives it must be none")
+        if len(self.objectives) > 1 and self.sampler == "cmaes":
+            raise ValueError("sampler: cmaes searches for one objective; use tpe, gp, nsga2 or nsga3")
+        return self
 
 
 class Metrics(Section):
@@ -145,9 +224,24 @@ class Compute(Section):
     cpus: Annotated[Positive, Field(description="CPUs of one trial.")] = 1
     gpus: Annotated[float, Field(ge=0, description="GPUs of one trial; fractions share a GPU.")] = 0
     concurrent: Annotated[int | None, Field(ge=1, description="Trials at a time; default: as many as fit.")] = None
+    memory: Annotated[float | None, Field(gt=0, description="GB of memory that one trial reserves.")] = None
+    resources: Annotated[
+        dict[str, Positive], Field(description="Custom resources of one trial, as the nodes declare them to Ray.")
+    ] = {}
+    threads: Annotated[int | None, Field(ge=1, description="Of one trial; default: its CPUs.")] = None
+    node_price: Annotated[float | None, Field(gt=0, description="Of one node for an hour, in any currency.")] = None
     retries: Annotated[int, Field(ge=0, description="Restarts of a trial whose process or node was lost.")] = 2
     checkpoint_seconds: Annotated[float, Field(ge=0, description="Least time between a trial's checkpoints.")] = 5
     storage: Annotated[str, Field(description="Folder or URI of checkpoints, reachable from every node.")] = ".hail"
+
+
+class Budget(Section):
+    """Ends the study when it is spent: no trial is started any more, those under way are finished."""
+
+    trials: Annotated[int | None, Field(ge=1, description="Trials of the study, recorded ones counted.")] = None
+    hours: Annotated[float | None, Field(gt=0, description="Time in which something was trained.")] = None
+    gpu_hours: Annotated[float | None, Field(gt=0, description="GPUs of a trial times its time.")] = None
+    cost: Annotated[float | None, Field(gt=0, description="Hours times nodes times `compute.node_price`.")] = None
 
 
 class RecordSettings(Section):
@@ -167,13 +261,44 @@ def _plain_name(name: str) -> str:
     return name
 
 
+class SequentialSeeds(Section):
+    """Further paired seeds for the comparisons that are still undecided, under a group-sequential correction."""
+
+    min: Annotated[int, Field(ge=3, description="Seeds of the first look.")]
+    max: Annotated[int, Field(ge=4, description="Seeds of the last look.")]
+    until: Literal["decided"] = "decided"
+    step: Annotated[int, Field(ge=1, description="Seeds between two looks.")] = 5
+    spending: Annotated[
+        Literal["obrien-fleming", "pocock"],
+        Field(description="How the error is spent over the looks: late (strict early on), or evenly."),
+    ] = "obrien-fleming"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"min ({self.min}) must be below max ({self.max})")
+        return self
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which comparisons are judged."""
+        return (*range(self.min, self.max, self.step), self.max)
+
+
+def _seeds_form(given: Any) -> str | None:
+    if isinstance(given, dict | SequentialSeeds):
+        return "sequential"
+    return "list" if isinstance(given, list) else "count" if type(given) is int else None
+
+
 Seeds = Annotated[
     Annotated[int, Field(ge=1), Tag("count")]
-    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct), Tag("list")],
+    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct), Tag("list")]
+    | Annotated[SequentialSeeds, Tag("sequential")],
     Discriminator(
-        lambda given: "list" if isinstance(given, list) else "count" if type(given) is int else None,
+        _seeds_form,
         custom_error_type="seeds",
-        custom_error_message="must be a number of seeds or a list of seeds",
+        custom_error_message="must be a number of seeds, a list of seeds or {min: ..., max: ..., until: decided}",
     ),
     Field(description="How many seeds (0, 1, ...), or which; every arm is trained on the same ones."),
 ]
@@ -206,10 +331,19 @@ class StudyFile(Section):
     seeds: Seeds = 5
     metrics: Metrics = Field(default_factory=Metrics)
     claims: list[str] = []
+    budget: Budget = Field(default_factory=Budget)
     compute: Compute = Field(default_factory=Compute)
     record: RecordSettings = Field(default_factory=RecordSettings)
 
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        if self.budget.cost is not None and self.compute.node_price is None:
+            raise ValueError("budget.cost needs compute.node_price")
+        return self
+
     @property
     def seed_list(self) -> list[int]:
-        """The seeds of the confirm phase, the same for every arm."""
-        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+        """The seeds of the confirm phase, the same for every arm; with `until: decided` the most there may be."""
+        if isinstance(self.seeds, list):
+            return list(self.seeds)
+        return list(range(self.seeds if isinstance(self.seeds, int) else self.seeds.max))

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from hail_study.study.configuration import Configuration
 from hail_study.study.configure import changed
-from hail_study.study.errors import Problem, StudyError
+from hail_study.study.errors import Problem, StudyError, did_you_mean
 from hail_study.study.factors import is_number, unknown_factor
 from hail_study.study.positions import Path
 from hail_study.study.problems import Problems, concerns
 from hail_study.study.schema import Choices, Range, Search
 from hail_study.study.sections import Value
-from hail_study.study.space import Space, circle, dimensions, level_paths, probes
+from hail_study.study.space import Space, circle, contains, described, dimensions, level_paths, probes, size
 
 _SPACE: Path = ("search", "space")
 
@@ -29,10 +29,30 @@ def checked_space(search: Search | None, base: Configuration, problems: Problems
     }
     for factor, dimension in sound.items():
         _check_conditions(factor, dimension, base, problems)
+    _check_start(search, sound, problems)
+    _check_grid(search, sound, problems)
     looped = circle(sound)
     for factor in looped:
         problems.add((*_SPACE, factor, "when"), f"conditions in a circle: {', '.join(looped)}", at_key=True)
     return {factor: one for factor, one in sound.items() if factor not in looped}
+
+
+def _check_start(search: Search, sound: Space, problems: Problems) -> None:
+    """Points to start from lie in the space."""
+    for index, point in enumerate(search.start):
+        for factor, value in point.items():
+            path: Path = ("search", "start", index, factor)
+            if factor not in search.space:
+                problems.add(path, f"not a dimension of the space{did_you_mean(factor, search.space)}", at_key=True)
+            elif factor in sound and not contains(sound[factor], value):
+                problems.add(path, f"{value} is not in the space: {described(sound[factor])}")
+
+
+def _check_grid(search: Search, sound: Space, problems: Problems) -> None:
+    """A grid has an end."""
+    if search.sampler == "grid":
+        for factor in (factor for factor, one in sound.items() if size({factor: one}) is None):
+            problems.add((*_SPACE, factor), "a grid needs finite dimensions: give `step`, or list levels", at_key=True)
 
 
 def _wrong_numbers(factor: str, dimension: Range | Choices, problems: Problems) -> bool:

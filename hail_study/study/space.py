@@ -142,6 +142,16 @@ def _levels(dimension: Range | Choices) -> int | None:
     return int((dimension.high - dimension.low) / step + 1e-9) + 1 if step else None
 
 
+def contains(dimension: Range | Choices, value: object) -> bool:
+    """Whether a level is one of a dimension's."""
+    if isinstance(dimension, Choices):
+        return value in dimension.choices
+    if isinstance(value, bool) or not isinstance(value, int | float) or not dimension.low <= value <= dimension.high:
+        return False
+    steps = (value - dimension.low) / dimension.step if dimension.step else 0.0
+    return abs(steps - round(steps)) < 1e-9 and (not dimension.int or float(value).is_integer())
+
+
 def described(dimension: Range | Choices) -> str:
     """A dimension in a few words: `0.001 to 0.01 (log)`, `32, 64, 128`."""
     if isinstance(dimension, Choices):
