@@ -1,6 +1,7 @@
-"""Dropout whose random numbers belong to a trial, not to the process."""
+"""Dropout whose random numbers belong to a network, not to the process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -12,44 +13,65 @@ _LEVELS: Final = 1 << 16
 
 
 class Streams:
-    """The random numbers of dropout, one stream per trial.
+    """The random numbers of dropout: one stream for each row, a row being a slot or a trial.
 
-    A trial draws what it would draw alone, whoever it is stacked with: its generator is its own, and the draws cover
-    its own longest sequence only (`extents`), so padding that a stack adds takes no numbers.
+    A row draws what it would draw alone, whatever it is stacked with: its generator is its own, and the draws cover its
+    own longest sequence only (`extents`), so padding that a stack adds takes no numbers.
 
     A mask compares 16 random bits with a threshold, on a CPU ten times as fast as `bernoulli_`. The dropout rate is
     rounded to 1/65536, and what is kept is scaled by the rounded rate.
+
+    Args:
+        seeds: One per row. Rows with equal seeds draw equal masks.
+
+    Attributes:
+        extents: Longest sequence of each trial, whose rows are neighbours; None where there is one trial.
     """
 
-    def __init__(self, seeds: Sequence[int], alike: bool = False) -> None:
-        """One stream per seed; `alike` gives all peers of a trial the same masks."""
-        self._seeds, self._alike = list(seeds), alike
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = list(seeds)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._rows = range(len(self._seeds))
         self.extents: list[int] | None = None
 
     def mask(self, shape: Sequence[int], rate: float, device: torch.device, axes: Sequence[int] = (2,)) -> Tensor:
-        """Zeros with probability `rate`, else 1 / (1 - rate); for peers alike, one trial's mask is a view repeated.
+        """Zeros with probability `rate`, else 1 / (1 - rate).
 
         Args:
-            shape: Of the mask; the first axis is slots, grouped by trial.
+            shape: Of the mask; the first axis is rows.
             rate: Of dropout.
             device: Of the mask.
             axes: Which axes count sequence positions.
         """
         self._move(device)
-        trials = len(self._generators)
-        if self._alike and shape[0] > trials:
-            one = self._draw((trials, *shape[1:]), rate, device, axes)
-            return one[:, None].expand(-1, shape[0] // trials, *shape[1:]).reshape(tuple(shape))
-        return self._draw(shape, rate, device, axes)
+        mask = torch.empty(tuple(shape), device=device)
+        if self.extents is not None:
+            mask.zero_()
+        for row, own in zip(self._rows, mask, strict=True):
+            if self.extents is None:
+                _fill(own, rate, self._generators[row])
+                continue
+            for axis in axes:
+                own = own.narrow(axis - 1, 0, self.extents[row * len(self.extents) // len(self._seeds)])
+            own.copy_(_fill(torch.empty(own.shape, device=device), rate, self._generators[row]))
+        return mask
 
-    def keep(self, shape: Sequence[int], rate: float, device: torch.device) -> Tensor:
-        """Ones, and zeros with probability `rate`, for every slot its own."""
-        self._move(device)
-        return self._draw(shape, rate, device, (2,)).sign_()
+    @property
+    def rows(self) -> int:
+        """How many streams there are."""
+        return len(self._seeds)
+
+    @contextmanager
+    def only(self, rows: range) -> Iterator[None]:
+        """Draw for these rows alone for a while."""
+        self._rows = rows
+        try:
+            yield
+        finally:
+            self._rows = range(len(self._seeds))
 
     def state(self) -> Tensor:
-        """[T, bytes] uint8, on the CPU."""
+        """[rows, bytes] uint8, on the CPU."""
         return torch.stack([generator.get_state() for generator in self._generators])
 
     def set_state(self, state: Tensor) -> None:
@@ -58,17 +80,6 @@ class Streams:
             self._move(torch.device("cuda"))
         for generator, own in zip(self._generators, state.cpu(), strict=True):
             generator.set_state(own.clone())
-
-    def _draw(self, shape: Sequence[int], rate: float, device: torch.device, axes: Sequence[int]) -> Tensor:
-        mask = torch.empty(tuple(shape), device=device)
-        if len(self._generators) == 1:
-            return _fill(mask, rate, self._generators[0])
-        extents = self.extents or [shape[axes[0]]] * len(self._generators)
-        for part, length, generator in zip(mask.zero_().chunk(len(extents)), extents, self._generators, strict=True):
-            for axis in axes:
-                part = part.narrow(axis, 0, length)
-            part.copy_(_fill(torch.empty(part.shape, device=device), rate, generator))
-        return mask
 
     def _move(self, device: torch.device) -> None:
         """Generators belong to a device: start them again where the first mask is wanted."""
@@ -85,7 +96,7 @@ def _fill(mask: Tensor, rate: float, generator: torch.Generator) -> Tensor:
 
 
 class Dropout(Layer):
-    """Dropout of [slots, B, L, ...] with each trial's own random numbers."""
+    """Dropout of [rows, B, L, ...] with each row's own random numbers."""
 
     def __init__(self, rate: float, streams: Streams) -> None:
         super().__init__()

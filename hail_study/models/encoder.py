@@ -36,7 +36,7 @@ class Encoder(Layer):
             settings: The study's `encoder` section.
             slots: S, the number of networks.
             max_length: Longest input, in positions.
-            streams: Random numbers of dropout.
+            streams: Random numbers of dropout, one stream for each slot.
         """
         super().__init__()
 

@@ -2,23 +2,20 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
-from hail_study.models.dropout import Streams
 from hail_study.models.family import repeat
 from hail_study.models.layers import Layer, initialise
 from hail_study.models.mixtures import Gate, PeerAttention
 from hail_study.models.negatives import Negatives
-from hail_study.models.stack import Stack, generator, seed_of
+from hail_study.models.seeding import MIXTURE_WEIGHTS, generator
+from hail_study.models.stack import Stack
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
-
-_DROPOUT_STREAM: Final = 1_000_000
-_MIXTURE_STREAM: Final = 1_000_001
 
 
 class PeerNetwork(Layer):
@@ -55,8 +52,7 @@ class PeerNetwork(Layer):
         peers, dim = configuration.peers, configuration.encoder.dim
         self.trials, self.peers, self.slots = len(seeds), peers.count, len(seeds) * peers.count
         self._settings = configuration
-        self._streams = Streams([seed_of(seed, _DROPOUT_STREAM) for seed in seeds], "dropout" not in peers.differ)
-        self.stack = Stack(configuration, item_count, self.trials, self._streams)
+        self.stack = Stack(configuration, item_count, seeds)
         self.stack.initialise(seeds, alike="initialisation" not in peers.differ)
         self.causal = self.stack.causal
         coupling = catalogue.resolve(catalogue.COUPLINGS[peers.coupling])(peers) if self.peers > 1 else None
@@ -64,7 +60,7 @@ class PeerNetwork(Layer):
         gated = asked == "gate" or (peers.inference == "gate" and self.peers > 1)
         self.gate = Gate(self.trials, self.peers, dim) if gated else None
         self.attention = PeerAttention(self.trials, self.peers, dim) if asked == "attention" else None
-        sources = [generator(seed, _MIXTURE_STREAM) for seed in seeds]
+        sources = [generator(seed, MIXTURE_WEIGHTS) for seed in seeds]
         for mixture in filter(None, (self.gate, self.attention)):
             initialise(
                 mixture, sources if mixture is self.gate else [one for one in sources for _ in range(self.peers)]
@@ -84,8 +80,6 @@ class PeerNetwork(Layer):
             [S, B, L, D], after the head: their products with `table()` are the item logits. Padding has arbitrary
             states.
         """
-        if self.training and self.trials > 1:
-            self._streams.extents = (ids != 0).any(1).sum(1).tolist()
         return self._answering()(ids)
 
     def table(self) -> Tensor:
@@ -169,12 +163,15 @@ class PeerNetwork(Layer):
             return self.states_at(self.teacher(batch.inputs), batch.positions), self.teacher.tables()
 
     def random_state(self) -> Tensor:
-        """State of the dropout streams, [T, bytes] uint8."""
-        return self._streams.state()
+        """State of the dropout streams, [T + S, bytes] uint8."""
+        return torch.cat([streams.state() for streams in self.stack.streams])
 
     def set_random_state(self, state: Tensor) -> None:
         """Continue the dropout streams from `random_state()`."""
-        self._streams.set_state(state)
+        for streams, own in zip(
+            self.stack.streams, torch.split(state, [s.rows for s in self.stack.streams]), strict=True
+        ):
+            streams.set_state(own)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; networks that teach never drop anything."""

@@ -1,7 +1,7 @@
 """All peers of all trials as one computation: a shared or own item table, and a family for each architecture."""
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ from hail_study.models.embedding import Table
 from hail_study.models.encoder import Encoder
 from hail_study.models.family import Family, repeat
 from hail_study.models.layers import Layer, initialise
+from hail_study.models.seeding import OWN_WEIGHTS, SHARED_DROPOUT, SHARED_WEIGHTS, generator, seed_of
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration, PlantedData
-
-_SHARED_STREAM: Final = 0
 
 
 class Stack(Layer):
@@ -24,16 +23,15 @@ class Stack(Layer):
     Args:
         configuration: The trial's.
         item_count: V. Items are 1..V, 0 is padding, V + 1 the mask of masked-item encoders.
-        trials: T.
-        streams: Random numbers of dropout.
+        seeds: One per trial; those of dropout come from them. Weights are drawn by `initialise`.
 
     Raises:
         ValueError: Causal and masked-item encoders are mixed.
     """
 
-    def __init__(self, configuration: Configuration, item_count: int, trials: int, streams: Streams) -> None:
+    def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        peers = configuration.peers
+        peers, trials = configuration.peers, len(seeds)
         self.trials, self.peers, self.item_count = trials, peers.count, item_count
         names = [name for _, name in zip(range(peers.count), _cycle(configuration), strict=False)]
         kinds: dict[str, type[Encoder]] = {name: catalogue.resolve(catalogue.ENCODERS[name]) for name in names}
@@ -42,18 +40,14 @@ class Stack(Layer):
             raise ValueError(f"peers.encoders: {', '.join(kinds)} cannot train together: some mask items, some do not")
         data = cast(PlantedData, configuration.data)  # or of a file
         length = data.max_length + (not self.causal)  # room for the mask that asks for the next item
-        shared = "embedding" in peers.share
-        self.items = Table(
-            trials if shared else trials * peers.count, item_count + 2 - self.causal, configuration.encoder.dim
-        )
-        self.families = nn.ModuleDict(
-            {
-                name: Family(
-                    configuration, kind, [k for k in range(peers.count) if names[k] == name], trials, length, streams
-                )
-                for name, kind in kinds.items()
-            }
-        )
+        groups = trials if "embedding" in peers.share else trials * peers.count
+        self.items = Table(groups, item_count + 2 - self.causal, configuration.encoder.dim)
+        shared = Streams([seed_of(seed, SHARED_DROPOUT) for seed in seeds])
+        self.families = nn.ModuleDict()
+        for name, kind in kinds.items():
+            members = [k for k in range(peers.count) if names[k] == name]
+            self.families[name] = Family(configuration, kind, members, seeds, length, shared)
+        self.streams = [shared, *(streams for family in self._families for streams in family.streams)]
         self._order = np.argsort([member for family in self._families for member in family.members]).tolist()
 
     @property
@@ -62,6 +56,10 @@ class Stack(Layer):
 
     def forward(self, ids: Tensor) -> Tensor:
         """States [S, B, L, D] of inputs ids [T, B, L]."""
+        if self.training and self.trials > 1:
+            extents = (ids != 0).any(1).sum(1).tolist()
+            for streams in self.streams:
+                streams.extents = extents
         x = self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
         if len(self.families) == 1:
             states: Tensor = self._families[0](x, ids)
@@ -79,8 +77,8 @@ class Stack(Layer):
 
         `alike` gives all peers of a trial the first one's stream.
         """
-        shared = [generator(seed, _SHARED_STREAM) for seed in seeds]
-        own = [[generator(seed, 1 + peer * (not alike)) for peer in range(self.peers)] for seed in seeds]
+        shared = [generator(seed, SHARED_WEIGHTS) for seed in seeds]
+        own = [[generator(seed, OWN_WEIGHTS + peer * (not alike)) for peer in range(self.peers)] for seed in seeds]
         everyone = [one for trial in own for one in trial]
         initialise(self.items, shared if len(self.items.weight) == self.trials else everyone)
         for family in self._families:
@@ -98,13 +96,3 @@ def _cycle(configuration: Configuration) -> list[str]:
     peers = configuration.peers
     names = peers.encoders if peers.encoders and peers.count > 1 else [configuration.encoder.name]
     return names * peers.count
-
-
-def seed_of(seed: int, stream: int) -> int:
-    """An independent 63-bit seed for each random stream of a trial."""
-    return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def generator(seed: int, stream: int) -> torch.Generator:
-    """A generator of one random stream of a trial."""
-    return torch.Generator().manual_seed(seed_of(seed, stream))

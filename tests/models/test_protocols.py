@@ -198,3 +198,27 @@ def test_heterogeneous_trials_are_the_same_stacked_and_alone(share):
 def test_masked_and_causal_encoders_do_not_mix():
     with pytest.raises(ValueError, match="cannot train together"):
         PeerNetwork(configuration(encoders=["sasrec", "bert4rec"]), ITEMS, [0])
+
+
+# --- stacked or in turn ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoder", ["sasrec", "bert4rec", "gru4rec", "fmlprec", "caser", "lrurec"])
+def test_networks_encoded_in_turn_compute_what_they_compute_together(encoder, monkeypatch):
+    results = []
+    for together in (1, 2 * 4 * LENGTH * 8, 1 << 30):  # one at a time, two at a time, all six
+        monkeypatch.setattr("hail_study.models.family.TOGETHER", together)
+        network = PeerNetwork(configuration(encoder, count=3), ITEMS, [0, 1]).train()
+        states = network(users(4, trials=2)[..., :LENGTH])
+        states.square().sum().backward()
+        results.append((states.detach(), {name: weight.grad for name, weight in network.named_parameters()}))
+    for states, gradients in results[1:]:
+        torch.testing.assert_close(states, results[0][0], rtol=1e-4, atol=1e-5)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, results[0][1][name], rtol=1e-3, atol=1e-3)
+
+
+def test_dropout_of_a_peer_does_not_depend_on_how_many_there_are():
+    two, three = (PeerNetwork(configuration(count=count), ITEMS, [0]).train() for count in (2, 3))
+    ids = users(4)[..., :LENGTH]
+    torch.testing.assert_close(two(ids), three(ids)[:2], rtol=1e-4, atol=1e-5)
