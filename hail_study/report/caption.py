@@ -58,9 +58,18 @@ def _scores(table: Table) -> str:
     less = f" Lower is better in {listed(falling)}." if falling else ""
     return (
         f"Test metrics, mean over n seeds ± half-width of the {percent(table.family.confidence)} t interval; "
-        f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))}), the same for every arm. "
+        f"{_seeds(table)} "
         f"Test data was used once per trial, at its best validation epoch.{less}"
     )
+
+
+def _seeds(table: Table) -> str:
+    if not table.looks:
+        return (
+            f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))}), the same for every arm."
+        )
+    looks = listed([str(look) for look in table.looks])
+    return f"Seeds 0, 1, ... were added until an arm's comparison was decided, judged at {looks} pairs; verdicts rest on intervals corrected for all looks, single intervals and p are not."
 
 
 def _differences(table: Table) -> str:

@@ -11,6 +11,8 @@ import pandas as pd
 from hail_study.report import statistics
 from hail_study.report.statistics import Interval, Verdict
 from hail_study.study.measures import lower_is_better, sign
+from hail_study.study.schema import SequentialSeeds
+from hail_study.study.sequential import nominal_levels
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def compare(
     metric: str,
     confidence: float,
     smallest_effect: float | None = None,
+    seeds: SequentialSeeds | None = None,
 ) -> tuple[Family, dict[str, Comparison]]:
     """Compare every arm with the reference on one metric, as one family.
 
@@ -91,10 +94,13 @@ def compare(
         metric: Its name.
         confidence: Of the intervals.
         smallest_effect: Smallest difference of interest, in the metric's units.
+        seeds: Where seeds were added until comparisons were decided: the joint intervals then hold over all looks too.
     """
     pairs = {key: paired(*scores) for key, scores in arms.items()}
     family = Family(metric, sum(len(one) > 1 for one in pairs.values()), confidence, smallest_effect)
     compared = {key: _compare(*arms[key], pairs[key], family) for key in arms}
+    if seeds is not None:
+        compared = {key: _over_all_looks(one, family, seeds, len(arms)) for key, one in compared.items()}
     adjusted = statistics.holm([one.p if one.pairs > 1 else math.nan for one in compared.values()])
     return family, {
         key: replace(one, p_holm=float(p)) for (key, one), p in zip(compared.items(), adjusted, strict=True)
@@ -121,6 +127,15 @@ def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, floa
         improvement=statistics.probability_of_improvement(direction * scores, direction * reference),
         verdict=statistics.verdict(oriented(joint, family.metric), family.smallest_effect),
     )
+
+
+def _over_all_looks(one: Comparison, family: Family, seeds: SequentialSeeds, comparisons: int) -> Comparison:
+    """Widen the joint interval to the level of the look at which the comparison was judged last."""
+    look = next((place for place, size in enumerate(seeds.looks) if one.pairs <= size), len(seeds.looks) - 1)
+    level = nominal_levels(seeds.looks, family.level / comparisons, seeds.spending)[look]
+    joint = statistics.mean_interval(list(one.by_seed.values()), 1 - level)
+    verdict = statistics.verdict(oriented(joint, family.metric), family.smallest_effect)
+    return replace(one, joint=joint, verdict=verdict)
 
 
 def oriented(difference: Interval, metric: str) -> Interval:
