@@ -27,6 +27,7 @@ from hail_study.study import Place, Problem, Study, StudyError
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
+    from hail_study.execution.session import Session
     from hail_study.report import Table
 
 
@@ -106,6 +107,7 @@ def execute(
     console: Console,
     address: str | None = None,
     rerun: Sequence[str] = (),
+    session: "type[Session] | None" = None,
 ) -> Ending:
     """Train whatever of the study the record does not hold yet, and report.
 
@@ -118,6 +120,7 @@ def execute(
         console: Where progress is shown.
         address: Of a Ray cluster, see `cluster`.
         rerun: Names of arms to train again, whatever the record holds of them.
+        session: What a worker does with a trial; default: train it (see `simulated`).
 
     Raises:
         hail_study.study.StudyError: `rerun` names an arm that the study does not have.
@@ -143,7 +146,7 @@ def execute(
             record_baselines(record, study, data)
             for line in taken.told:
                 console.print(line, highlight=False, soft_wrap=True)
-            spent = _tune(study, agenda, data, record, store, console, address, trials)
+            spent = _tune(study, agenda, data, record, store, console, address, trials, session)
         ending = replace(_report(study, record, directory, agenda), spent="" if agenda.done else spent)
         if ending.spent:
             record.describe(f"Ended early: {ending.spent}.")
@@ -175,6 +178,7 @@ def _tune(
     console: Console,
     address: str | None,
     trials: pd.DataFrame,
+    session: "type[Session] | None",
 ) -> str:
     """Train; returns the budget that ended it, in words, or nothing."""
     compute = study.file.compute
@@ -194,6 +198,7 @@ def _tune(
             storage=store.uri,
             interval=compute.checkpoint_seconds,
             threads=compute.threads or max(1, int(compute.cpus)),
+            **({"session": session} if session else {}),
         )
         nodes = sum(node["Alive"] for node in ray.nodes())
         searcher = StudySearcher(agenda, Spending(study.file.budget, compute, trials, nodes, time.time()))

@@ -44,8 +44,10 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         storage: str = "",
         interval: float = 0.0,
         threads: int = 1,
+        session: type[Session] = Session,
     ) -> None:
         """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
+        self._kind = session
         torch.set_num_threads(threads)
         self._datasets = datasets or {}
         self._store = Store(storage)
@@ -69,7 +71,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         spec: TrialSpec = config[TICKET].spec
         prepared = ray.get(self._datasets[spec.fingerprint])
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        self._session = Session(spec, prepared, self._store, device, self._interval)
+        self._session = self._kind(spec, prepared, self._store, device, self._interval)
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
