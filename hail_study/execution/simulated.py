@@ -116,6 +116,7 @@ def simulate(study: Study, record: Record, agenda: Agenda, slots: int = 8) -> li
             if len(costs) % 100 == 0:
                 record.flush()
                 costs[-1] += time.perf_counter() - start
+        record.flush()
     record.end("finished")
     return costs
 
