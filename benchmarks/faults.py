@@ -48,7 +48,7 @@ def main() -> None:
         length = time.monotonic() - start
         print("fault                          met  continued  table      once  left RUNNING", flush=True)
         faults: dict[str, Fault] = {"a worker is killed": _kill_worker, "a checkpoint is torn": _tear}
-        for number in range(arguments.kills):
+        for _ in range(arguments.kills):
             moment = chance.uniform(0.1, 0.95) * length
             faults[f"driver killed after {moment:.1f} s"] = _kill_after(moment)
         for number, (name, fault) in enumerate(faults.items()):
