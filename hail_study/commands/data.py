@@ -68,9 +68,11 @@ def _get(name: str, folder: Path) -> int:
 
 def _description(source: str, overrides: list[str]) -> dict[str, Any]:
     """Of a study's reference data, or of a file read with a study's defaults."""
-    from hail_study.data import prepare
+    from hail_study.data import Examples, prepare
 
     prepared = prepare(_settings(source, overrides))
+    if isinstance(prepared, Examples):
+        return dict(prepared.description) | {"fingerprint": prepared.fingerprint}
     lengths = prepared.lengths
     spread = {f"{share}%": int(value) for share, value in zip((0, 50, 90, 100), _quantiles(lengths), strict=True)}
     return prepared.description | {"fingerprint": prepared.fingerprint, "lengths": spread}

@@ -1,6 +1,6 @@
 """From a source's interactions to `Prepared`: order, filter, number, describe."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from hail_study.data.prepared import Prepared
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
-    from hail_study.study.configuration import Data
+    from hail_study.study.configuration import Data, FileData, PlantedData
 
 LONGEST_LAG = np.iinfo(np.int16).max
 
@@ -32,7 +32,8 @@ def prepare(config: "Data") -> "Prepared | Examples":
     source: Interactions | Examples = resolve(SOURCES[config.source])(config)
     if isinstance(source, Examples):
         return source
-    return prepared(source, config.k_core, config.split, getattr(config, "ties", "file-order"))
+    settings = cast("PlantedData | FileData", config)
+    return prepared(source, settings.k_core, settings.split, getattr(config, "ties", "file-order"))
 
 
 def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:

@@ -102,7 +102,7 @@ RULES: Final = (
     ),
     Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
     Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
-    Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part")),
+    Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part", "airy")),
     Rule(
         (
             "encoder.name",

@@ -14,6 +14,8 @@ ENCODERS: Final = {
     "fmlprec": "hail_study.models.fmlprec:FMLPRec",
     "caser": "hail_study.models.caser:Caser",
     "lrurec": "hail_study.models.lrurec:LRURec",
+    "rnn": "hail_study.models.rnn:Rnn",
+    "tcn": "hail_study.models.tcn:Tcn",
 }
 """Sequence encoders (`encoder.name`)."""
 

@@ -1,14 +1,22 @@
 """Next-item ranking: after a history, which item comes next?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hail_study.data import Prepared, epoch, split
-from hail_study.models import PeerNetwork
+from hail_study.models import PeerNetwork, TrainingBatch
+from hail_study.models.focused import FocusedNetwork
+from hail_study.models.readouts import Readout
 from hail_study.objectives import Loss, Objective
-from hail_study.study import Configuration
+from hail_study.objectives.temporal import Temporal, effective_terms
+from hail_study.study import Configuration, FileData, PlantedData
+from hail_study.tasks.focused import FocusedEvaluator
 from hail_study.tasks.task import Part, Task
 from hail_study.training.evaluation import Evaluator
 from hail_study.training.metrics import Ranking
@@ -27,9 +35,14 @@ class NextItem(Task):
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         super().__init__(configuration, seed, device)
         self._data = prepared
+        self._max_length = cast(PlantedData | FileData, configuration.data).max_length
         self._split = split(prepared)
-        self.network = PeerNetwork(configuration, prepared.item_count, [seed]).to(device)
+        self._focused = configuration.readout.paradigm != "last"
+        kind = FocusedNetwork if self._focused else PeerNetwork
+        self.network = kind(configuration, prepared.item_count, [seed]).to(device)
         self._objective = Objective(configuration)
+        self._readout = Readout(configuration)
+        self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
         self._validation = self._evaluator("validation")
 
     @property
@@ -39,19 +52,70 @@ class NextItem(Task):
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
         settings = self.configuration
-        for sequences in epoch(self._data, self._split, settings.training.batch, settings.data.max_length, self.order):
+        for sequences in epoch(self._data, self._split, settings.training.batch, self._max_length, self.order):
             yield torch.from_numpy(sequences.ids)[None].to(self.device, non_blocking=True)
 
     def loss(self, batch: Tensor, step: int) -> Loss:
+        if self._focused:
+            return self._focused_loss(batch[0], step)
         made = self.network.training_batch(batch, self.draws)
         with self.precision():
-            return self._objective.of(self.network, made, step)
+            return self._objective.of(self.network, made, step) if self._temporal.idle else self._weighted(made, step)
+
+    def stage_after(self, history: Sequence[Mapping[str, float]]) -> int:
+        return self._readout.stage_after(history)
+
+    def rate(self, stage: int) -> float:
+        return self._readout.rate(stage)
 
     def evaluate(self, part: Part, best_peer: int | None = None) -> Ranking:
         evaluator = self._validation if part == "validation" else self._evaluator(part)
-        return evaluator.rank(self.network, self.combination(best_peer), best_peer or 0)
+        rule, peer = self.combination(best_peer), best_peer or 0
+        if isinstance(evaluator, FocusedEvaluator):
+            ranking = evaluator.judge(self.network, self._readout, self.stage, rule, peer, part == "test")
+        else:
+            ranking = evaluator.rank(self.network, rule, peer)
+        return ranking if part == "validation" else replace(ranking, strata=self._strata())
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _focused_loss(self, ids: Tensor, step: int) -> Loss:
+        """The readout's loss at every next item of histories [B, L + 1]."""
+        ids, targets = ids[:, :-1], ids[:, 1:]
+        where = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        with self.precision():
+            readings = self.network.read(ids, where, targets)
+        loss, parts = self._readout.loss(readings, self.stage, self.draws)  # [S, N]
+        real = targets != 0
+        weights = self._temporal.weights(real, step, self.draws).flatten()
+        real, count = real.flatten(), real.sum()
+        means = {name: (part * real).sum(1) / count if part.dim() > 1 else part for name, part in parts.items()}
+        return Loss((loss * weights).sum() / count, means)
+
+    def _weighted(self, batch: TrainingBatch, step: int) -> Loss:
+        """The objective with `objective.temporal`: steps are the targets of a row, in order."""
+        real = torch.zeros(batch.inputs.shape[1:], dtype=torch.bool, device=self.device)
+        real.view(-1)[batch.positions[0]] = True
+        grid = self._temporal.weights(real, step, self.draws)  # [B, L]
+        weights = grid.flatten()[batch.positions]  # [1, N]
+        if self._temporal.scales_logits:
+            states = self.network.states_at(self.network(batch.inputs), batch.positions)
+            loss = self._objective(states * weights[..., None], self.network.table(), batch.targets, None, step)
+        else:
+            loss = self._objective.of(self.network, replace(batch, weights=weights), step)
+        terms = effective_terms(grid).mean().expand(self.network.slots)
+        return Loss(loss.total, loss.parts | {"effective_terms": terms})
+
+    def _strata(self) -> dict[str, npt.NDArray[np.int32]]:
+        positions = self._split.test_positions
+        lengths = positions - self._data.offsets[self._data.users_of(positions)]
+        found = {"length": lengths.astype(np.int32)}
+        if self._data.lags is not None:
+            found["lag"] = self._data.lags[positions].astype(np.int32)
+        return found
 
     def _evaluator(self, part: Part) -> Evaluator:
         settings = self.configuration
         positions = self._split.valid_positions if part == "validation" else self._split.test_positions
-        return Evaluator(self._data, positions, settings.data.max_length, settings.evaluation.filter_seen, self.device)
+        kind = FocusedEvaluator if self._focused else Evaluator
+        return kind(self._data, positions, self._max_length, settings.evaluation.filter_seen, self.device)

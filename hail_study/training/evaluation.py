@@ -64,10 +64,8 @@ class Evaluator:
     def _block(self, network: PeerNetwork, table: Tensor, start: int, inference: str, best_peer: int) -> Tensor:
         """Ranks [1 + K, n] of one block, the combined prediction's first."""
         rows = slice(start, start + BLOCK)
-        lengths, targets = self._lengths[rows], self._targets[rows]
-        inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
-        states = network.states_at(network(inputs), positions)  # [K, n, D]
-        logits = torch.bmm(states, table.transpose(1, 2)).float()  # [K, n, V+1]
+        targets = self._targets[rows]
+        logits = self._logits(network, table, start)  # [K, n, V+1]
         scores = torch.cat([combine(logits, inference, best_peer)[None], logits])  # [1+K, n, V+1]
         if not bool(torch.isfinite(scores[:, :, 1:].sum())):
             raise Diverged("scores are not finite")
@@ -79,6 +77,14 @@ class Evaluator:
         above = (scores > wanted).sum(2)
         tied = (scores == wanted).sum(2) - 1  # the target ties with itself
         return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up
+
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Tensor:
+        """Scores of all items [K, n, V + 1] for the block of targets from `start` on; column 0 means nothing."""
+        rows = slice(start, start + BLOCK)
+        lengths = self._lengths[rows]
+        inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
+        states = network.states_at(network(inputs), positions)  # [K, n, D]
+        return torch.bmm(states, table.transpose(1, 2)).float()
 
 
 def _blocked(

@@ -1,7 +1,8 @@
 """Ranking metrics from per-user ranks (1 is best). Every metric is a mean over users of a gain of the rank."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,14 @@ Ranks = npt.NDArray[np.int32]
 
 RECORDED = ("hr@1", "hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
 """Metrics every trial records; any other follows from the ranks, which are kept."""
+
+
+ENDLESS: Final = np.iinfo(np.int32).max
+STRATA: Final = {
+    "length": ((1, 5), (6, 10), (11, 20), (21, 50), (51, ENDLESS)),
+    "lag": ((0, 0), (1, 2), (3, 4), (5, 8), (9, 16), (17, ENDLESS)),
+}
+"""Bounds, both included, of the parts that test targets are judged in beside all of them."""
 
 
 def gains(metric: str, ranks: Ranks) -> npt.NDArray[np.float64]:
@@ -50,11 +59,15 @@ class Ranking:
         users: [n], the user of each target.
         together: [n], ranks by the peers' combined prediction (`peers.inference`).
         peers: [K, n], ranks by each peer alone.
+        extra: Other metrics, of the peers together.
+        strata: What targets can be told apart by: `length` of the history, `lag` of the planted evidence (0: none).
     """
 
     users: npt.NDArray[np.int32]
     together: Ranks
     peers: npt.NDArray[np.int32]
+    extra: Mapping[str, float] = field(default_factory=dict)
+    strata: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """Metrics of the combined prediction, and `peer_<i>/...` of each peer where there are several."""
@@ -62,6 +75,18 @@ class Ranking:
         if len(self.peers) > 1:
             for index, ranks in enumerate(self.peers):
                 found |= {f"peer_{index}/{name}": value for name, value in summarise(ranks).items()}
+        return found | dict(self.extra) | self._stratified()
+
+    def _stratified(self) -> dict[str, float]:
+        """`lag_5-8/hr@10` and the like, where there are targets."""
+        found: dict[str, float] = {}
+        for name, values in self.strata.items():
+            for low, high in STRATA[name]:
+                inside = (values >= low) & (values <= high)
+                if inside.any():
+                    end = "" if high == ENDLESS else high
+                    part = summarise(self.together[inside], ("hr@10", "ndcg@10", "mrr"))
+                    found |= {f"{name}_{low}-{end}/{metric}": value for metric, value in part.items()}
         return found
 
     def files(self) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """One trial: one training of one configuration on one seed."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def task_for(configuration: Configuration, prepared: Any, seed: int, device: tor
     """
     for factor, reason in misfits(configuration):
         raise ValueError(f"{factor}: {reason}")
-    kind: type[Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data.source)])
+    kind: Callable[..., Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data.source)])
     return kind(configuration, prepared, seed, device)
 
 

@@ -1,0 +1,97 @@
+"""Ranking by a focus on single items of the history, and what can be said of that focus."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hail_study.data import Prepared
+from hail_study.models import PeerNetwork
+from hail_study.models.focused import FocusedNetwork, ItemReadings
+from hail_study.models.readouts import Readout, entropy
+from hail_study.training.evaluation import BLOCK, Evaluator
+from hail_study.training.metrics import Ranking
+
+_HIT: Final = 10
+"""A prediction counts as true where the target is among the first ten, as in hr@10."""
+
+
+class FocusedEvaluator(Evaluator):
+    """Ranks as `Evaluator` does, by each peer's rule of prediction, and watches where the peers look.
+
+    Attributes:
+        deleting: Also measure by how much a target's probability falls without the item in focus.
+    """
+
+    def __init__(
+        self, prepared: Prepared, positions: np.ndarray, max_length: int, filter_seen: bool, device: torch.device
+    ) -> None:
+        super().__init__(prepared, positions, max_length, filter_seen, device)
+        self._evidence = None if prepared.lags is None else prepared.lags[positions].astype(np.int64)
+        self._watched: list[dict[str, Tensor]] = []
+
+    def judge(
+        self, network: FocusedNetwork, readout: Readout, stage: int, inference: str, best_peer: int, deleting: bool
+    ) -> Ranking:
+        """The ranking, with metrics of the focus beside it."""
+        self._rules, self._deleting = readout.rules(stage), deleting
+        self._watched.clear()
+        ranking = self.rank(network, inference, best_peer)
+        watched = {
+            name: torch.cat([one[name] for one in self._watched]).cpu().numpy()[self._inverse]
+            for name in self._watched[0]
+        }
+        return Ranking(ranking.users, ranking.together, ranking.peers, self._metrics(ranking, watched))
+
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Tensor:
+        assert isinstance(network, FocusedNetwork)
+        rows = slice(start, start + BLOCK)
+        lengths, targets = self._lengths[rows], self._targets[rows]
+        readings = network.read(self._ids[rows, : int(lengths[-1])], lengths[:, None] - 1, targets[:, None])
+        scores = self._predict(readings)
+        self._watched.append(self._watch(readings, scores, targets))
+        return scores
+
+    def _predict(self, readings: ItemReadings) -> Tensor:
+        predicted = {rule: readings.predict(rule) for rule in dict.fromkeys(self._rules)}
+        return torch.stack([predicted[rule][peer] for peer, rule in enumerate(self._rules)]).float()
+
+    def _watch(self, readings: ItemReadings, scores: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Columns [n] of the peers' mean focus."""
+        focus = readings.log_focus.exp().mean(0)  # [n, L]
+        top = focus.argmax(-1)
+        found = {
+            "lag": readings.lags.gather(-1, top[:, None])[:, 0] + 1,  # counted from the target
+            "entropy": entropy(focus.clamp_min(1e-30).log()),
+        }
+        if self._deleting:
+            rest = self._predict(readings.without(top.expand(len(scores), -1)))
+            found["deletion"] = _probability(scores, targets) - _probability(rest, targets)
+        return found
+
+    def _metrics(self, ranking: Ranking, watched: dict[str, np.ndarray]) -> dict[str, float]:
+        found = {
+            "focus_entropy": float(watched["entropy"].mean()),
+            "effective_positions": float(np.exp(watched["entropy"]).mean()),
+        }
+        if "deletion" in watched:
+            found["deletion"] = float(watched["deletion"].mean())
+        if self._evidence is not None and (self._evidence > 0).any():
+            known = self._evidence > 0
+            focused = (watched["lag"] == self._evidence)[known]
+            right = (ranking.together <= _HIT)[known]
+            found |= {
+                "focus_accuracy": float(focused.mean()),
+                "ftpt": float((focused & right).mean()),
+                "ffpt": float((~focused & right).mean()),
+                "ftpf": float((focused & ~right).mean()),
+                "ffpf": float((~focused & ~right).mean()),
+            }
+        return found
+
+
+def _probability(scores: Tensor, targets: Tensor) -> Tensor:
+    """Mean over peers of the target's probability, [n], from logits [K, n, V + 1]."""
+    p = scores[..., 1:].softmax(-1)
+    return p.gather(-1, (targets - 1).expand(len(p), -1)[..., None])[..., 0].mean(0)
