@@ -45,7 +45,6 @@ _EXPECTED: Final = {
     "hail_study.data.errors": "DataError",
     "hail_study.record.errors": "RecordError",
     "hail_study.execution.cluster": "NoCluster",
-    "hail_study.execution.warmstart": "NoWarmStart",
     "hail_study.report.read": "NoResults",
     "hail_study.serving.export": "NothingToExport",
     "hail_study.commands.exits": "Refused",
