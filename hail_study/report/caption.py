@@ -64,12 +64,11 @@ def _scores(table: Table) -> str:
 
 
 def _seeds(table: Table) -> str:
-    if not table.looks:
-        return (
-            f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))}), the same for every arm."
-        )
-    looks = listed([str(look) for look in table.looks])
-    return f"Seeds 0, 1, ... were added until an arm's comparison was decided, judged at {looks} pairs; verdicts rest on intervals corrected for all looks, single intervals and p are not."
+    if (plan := table.family.sequential) is None:
+        planned = f"{count(len(table.seeds), 'seed')} planned ({', '.join(map(str, table.seeds))})"
+        return f"{planned}, the same for every arm."
+    looks = listed([str(look) for look in plan.looks])
+    return f"seeds 0, 1, ... were added until an arm's comparison was decided, judged at {looks} pairs."
 
 
 def _differences(table: Table) -> str:
@@ -81,6 +80,8 @@ def _differences(table: Table) -> str:
 
 def _significance(table: Table) -> str:
     family, n = table.family, len(table.seeds)
+    if family.sequential:
+        return "p is not given: it would hold for a number of seeds fixed before, and these were added by the results."
     text = (
         f"p: exact two-sided sign-flip test. p (Holm): adjusted over the family of {count(family.size, 'comparison')}, "
         f"every arm against the reference on {metric_name(table.primary)}."
@@ -97,12 +98,17 @@ def _verdicts(table: Table) -> str:
     family = table.family
     text = (
         f"Verdict: by the t interval widened to hold for all {count(family.size, 'comparison')} jointly "
-        f"({percent(family.confidence)}, Bonferroni); better or worse: all of it on one side of 0; "
+        f"{_looks(table)}({percent(family.confidence)}, Bonferroni); better or worse: all of it on one side of 0; "
     )
     if family.smallest_effect is None:
         return f"{text}undecided: otherwise (no smallest effect of interest is declared, so no arm can be equivalent)."
     margin = number(family.smallest_effect).rstrip("0")
     return f"{text}equivalent: all of it within ±{margin}, the smallest effect of interest; undecided: otherwise."
+
+
+def _looks(table: Table) -> str:
+    plan = table.family.sequential
+    return f"and at every look (group-sequential, {plan.spending} spending) " if plan else ""
 
 
 def _marks(table: Table) -> str:
@@ -182,7 +188,7 @@ def _beats(values: Mapping[str, float], table: Table) -> bool:
 def _disagrees(row: Row, table: Table) -> bool:
     """Whether the joint interval excludes 0 while the exact test, though it could, does not reject, or the reverse."""
     one = row.comparisons.get(table.primary)
-    if one is None:
+    if one is None or table.family.sequential:
         return False
     rejected = one.p_holm <= table.family.level
     decisive = rejected or smallest_p(one.pairs) * table.family.size <= table.family.level

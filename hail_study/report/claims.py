@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hail_study.report import statistics, wording
 from hail_study.report.comparison import paired
 from hail_study.report.factorial import effects
+from hail_study.report.family import Family
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict
 
@@ -67,9 +68,9 @@ def evaluate(results: Results) -> tuple[Evidence, ...]:
     the table's comparisons. All their intervals hold jointly at the study's confidence (Bonferroni).
     """
     measured = [_measure(results, claim) for claim in results.study.claims]
-    family = max(1, sum(len(one) for one in measured))
+    size = sum(len(one) for one in measured)
     return tuple(
-        _evidence(results, claim, values, family) for claim, values in zip(results.study.claims, measured, strict=True)
+        _evidence(results, claim, values, size) for claim, values in zip(results.study.claims, measured, strict=True)
     )
 
 
@@ -83,12 +84,13 @@ def _measure(results: Results, claim: "Claim") -> dict[str, Mapping[int, float]]
     return {name: by_seed for name, by_seed in measured.items() if len(by_seed) > 1}
 
 
-def _evidence(results: Results, claim: "Claim", measured: Mapping[str, Mapping[int, float]], family: int) -> Evidence:
+def _evidence(results: Results, claim: "Claim", measured: Mapping[str, Mapping[int, float]], size: int) -> Evidence:
     metrics = results.study.file.metrics
-    contrasts = tuple(_contrast(name, values, metrics.confidence, family) for name, values in measured.items())
+    smallest = metrics.smallest_effect.get(claim.metric)
+    family = Family(claim.metric, size, metrics.confidence, smallest, results.sequential)
+    contrasts = tuple(_contrast(name, values, family) for name, values in measured.items())
     if not contrasts:
         return Evidence(claim.text, claim.metric, Status.UNDECIDED, (), _missing(claim))
-    smallest = metrics.smallest_effect.get(claim.metric)
     if claim.kind == "interaction":
         status = judge_interaction([one.interval for one in contrasts], smallest)
     else:
@@ -96,9 +98,9 @@ def _evidence(results: Results, claim: "Claim", measured: Mapping[str, Mapping[i
     return Evidence(claim.text, claim.metric, status, contrasts)
 
 
-def _contrast(name: str, by_seed: Mapping[int, float], confidence: float, family: int) -> Contrast:
+def _contrast(name: str, by_seed: Mapping[int, float], family: Family) -> Contrast:
     values = list(by_seed.values())
-    return Contrast(name, by_seed, statistics.mean_interval(values, confidence, family), statistics.sign_flip_p(values))
+    return Contrast(name, by_seed, family.joint(values), statistics.sign_flip_p(values))
 
 
 def _missing(claim: "Claim") -> str:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report import statistics
+from hail_study.report.family import Family
 from hail_study.report.statistics import Interval, Verdict
-from hail_study.study.measures import lower_is_better, sign
+from hail_study.study.measures import sign
 from hail_study.study.schema import SequentialSeeds
-from hail_study.study.sequential import nominal_levels
 
 
 @dataclass(frozen=True)
@@ -49,37 +49,6 @@ class Comparison:
         return len(self.by_seed)
 
 
-@dataclass(frozen=True)
-class Family:
-    """The comparisons that are corrected together: every arm against the reference, on one metric.
-
-    Attributes:
-        metric: The metric.
-        size: Comparisons with at least two pairs, the only ones that can yield a verdict.
-        confidence: Of a single interval, and of all joint intervals together.
-        smallest_effect: Smallest difference of interest, or none declared.
-    """
-
-    metric: str
-    size: int
-    confidence: float
-    smallest_effect: float | None
-
-    @property
-    def level(self) -> float:
-        return 1 - self.confidence
-
-    @property
-    def needs(self) -> int:
-        """Seeds with which a single p could be significant."""
-        return statistics.seeds_needed(self.level)
-
-    @property
-    def needs_jointly(self) -> int:
-        """Seeds with which a p could be significant after Holm's correction."""
-        return statistics.seeds_needed(self.level, max(1, self.size))
-
-
 def compare(
     arms: Mapping[str, tuple[pd.Series, pd.Series]],
     metric: str,
@@ -96,14 +65,12 @@ def compare(
         smallest_effect: Smallest difference of interest, in the metric's units.
         seeds: Where seeds were added until comparisons were decided: the joint intervals then hold over all looks too.
     """
-    pairs = {key: paired(*scores) for key, scores in arms.items()}
-    family = Family(metric, sum(len(one) > 1 for one in pairs.values()), confidence, smallest_effect)
-    compared = {key: _compare(*arms[key], pairs[key], family) for key in arms}
-    if seeds is not None:
-        compared = {key: _over_all_looks(one, family, seeds, len(arms)) for key, one in compared.items()}
-    adjusted = statistics.holm([one.p if one.pairs > 1 else math.nan for one in compared.values()])
+    family = Family(metric, len(arms), confidence, smallest_effect, seeds)
+    compared = {key: _compare(*scores, family) for key, scores in arms.items()}
+    adjusted = statistics.holm([one.p if one.pairs > 1 else 1.0 for one in compared.values()])
     return family, {
-        key: replace(one, p_holm=float(p)) for (key, one), p in zip(compared.items(), adjusted, strict=True)
+        key: replace(one, p_holm=float(p) if one.pairs > 1 else math.nan)
+        for (key, one), p in zip(compared.items(), adjusted, strict=True)
     }
 
 
@@ -113,34 +80,21 @@ def paired(scores: pd.Series, reference: pd.Series) -> Mapping[int, float]:
     return dict(zip(differences.index.astype(int).tolist(), differences.tolist(), strict=True))
 
 
-def _compare(scores: pd.Series, reference: pd.Series, by_seed: Mapping[int, float], family: Family) -> Comparison:
-    differences, direction = list(by_seed.values()), sign(family.metric)
-    joint = statistics.mean_interval(differences, family.confidence, max(1, family.size))
+def _compare(scores: pd.Series, reference: pd.Series, family: Family) -> Comparison:
+    by_seed, direction = paired(scores, reference), sign(family.metric)
+    differences = list(by_seed.values())
+    joint = family.joint(differences)
     return Comparison(
-        mean=statistics.mean_interval(scores.sort_index(), family.confidence),
+        mean=family.single(scores.sort_index().tolist()),
         by_seed=by_seed,
-        difference=statistics.mean_interval(differences, family.confidence),
+        difference=family.single(differences),
         joint=joint,
         p=statistics.sign_flip_p(differences),
         p_holm=math.nan,
         effect_size=statistics.hedges_g(differences),
         improvement=statistics.probability_of_improvement(direction * scores, direction * reference),
-        verdict=statistics.verdict(oriented(joint, family.metric), family.smallest_effect),
+        verdict=family.judge(joint),
     )
-
-
-def _over_all_looks(one: Comparison, family: Family, seeds: SequentialSeeds, comparisons: int) -> Comparison:
-    """Widen the joint interval to the level of the look at which the comparison was judged last."""
-    look = next((place for place, size in enumerate(seeds.looks) if one.pairs <= size), len(seeds.looks) - 1)
-    level = nominal_levels(seeds.looks, family.level / comparisons, seeds.spending)[look]
-    joint = statistics.mean_interval(list(one.by_seed.values()), 1 - level)
-    verdict = statistics.verdict(oriented(joint, family.metric), family.smallest_effect)
-    return replace(one, joint=joint, verdict=verdict)
-
-
-def oriented(difference: Interval, metric: str) -> Interval:
-    """A difference in a metric, turned so that larger is better."""
-    return difference.mirrored if lower_is_better(metric) else difference
 
 
 def joint_over_users(differences: Sequence[npt.NDArray[np.float64]], confidence: float) -> list[Interval]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report import statistics
-from hail_study.report.comparison import oriented
+from hail_study.report.family import Family
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict
 from hail_study.study import Value, flatten
@@ -79,17 +79,18 @@ def effects(results: Results, metric: str) -> list[Effect]:
     p = [statistics.sign_flip_p(one.values) for one in found]
     seeds = scores.columns.astype(int).tolist()
     metrics = results.study.file.metrics
-    joint = [statistics.mean_interval(one.values, metrics.confidence, len(found)) for one in found]
+    smallest = metrics.smallest_effect.get(metric)
+    family = Family(metric, len(found), metrics.confidence, smallest, results.sequential)
     return [
         Effect(
             name=one.name,
             factors=one.factors,
             by_seed=dict(zip(seeds, one.values.tolist(), strict=True)),
-            interval=statistics.mean_interval(one.values, metrics.confidence),
-            joint=joint[place],
+            interval=family.single(one.values.tolist()),
+            joint=family.joint(one.values.tolist()),
             p=p[place],
             p_holm=float(adjusted),
-            verdict=statistics.verdict(oriented(joint[place], metric), metrics.smallest_effect.get(metric)),
+            verdict=family.judge(family.joint(one.values.tolist())),
         )
         for place, (one, adjusted) in enumerate(zip(found, statistics.holm(p), strict=True))
     ]

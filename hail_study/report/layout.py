@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hail_study.report.comparison import Comparison
 from hail_study.report.grid import Cell, Emphasis, Grid
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Row, Table
@@ -77,9 +78,15 @@ def _comparison(row: Row, table: Table) -> list[Cell]:
     if one is None:
         return [Cell("–"), Cell("–"), Cell("–"), Cell("reference")]
     reachable = smallest_p(one.pairs)
+    if family.sequential:
+        return [_difference(one), Cell("–"), Cell("–"), Cell(str(one.verdict))]
     return [
-        Cell(difference(one.difference), numeric=True, value=one.difference.estimate),
+        _difference(one),
         Cell(p_value(one.p, reachable, family.level), value=one.p),
         Cell(p_value(one.p_holm, reachable * family.size, family.level), value=one.p_holm),
         Cell(str(one.verdict)),
     ]
+
+
+def _difference(one: Comparison) -> Cell:
+    return Cell(difference(one.difference), numeric=True, value=one.difference.estimate)

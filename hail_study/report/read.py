@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.trials import select
+from hail_study.study.schema import SequentialSeeds
 from hail_study.training.metrics import gains, is_ranking
 
 if TYPE_CHECKING:
@@ -79,6 +80,19 @@ class Results:
         if _changes_data_only(arm):
             return None
         return next((one for one in self.study.arms if self.data(one) == data and _changes_data_only(one)), None)
+
+    @property
+    def sequential(self) -> SequentialSeeds | None:
+        """How seeds are added, in a study that adds them until comparisons are decided."""
+        seeds = self.study.file.seeds
+        return seeds if isinstance(seeds, SequentialSeeds) else None
+
+    def planned_seeds(self, arm: "Arm") -> int:
+        """Seeds an arm should have: all, or where they are added until decided, those of the look it has reached."""
+        if self.sequential is None:
+            return len(self.study.file.seed_list)
+        tried = len(self.of(arm))
+        return next(look for look in self.sequential.looks if look >= tried or look == self.sequential.max)
 
     def count(self, arm: "Arm", status: str, phase: str = "confirm") -> int:
         return int((self.of(arm, phase)["status"] == status).sum())

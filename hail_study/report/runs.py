@@ -52,7 +52,7 @@ def runs(results: Results) -> list[ArmRuns]:
                 search=_counts(search),
                 search_planned=planned,
                 confirm=_counts(confirm),
-                confirm_planned=len(file.seed_list),
+                confirm_planned=results.planned_seeds(arm),
                 epochs=int(search["epochs"].sum() + confirm["epochs"].sum()),
                 hours=float(search["seconds"].sum() + confirm["seconds"].sum()) / 3600,
             )

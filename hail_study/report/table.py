@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hail_study.report.claims import Evidence, evaluate
-from hail_study.report.comparison import Comparison, Family, compare, joint_over_users
+from hail_study.report.comparison import Comparison, compare, joint_over_users
 from hail_study.report.factorial import Effect, effects
+from hail_study.report.family import Family
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict, mean_interval
-from hail_study.study.schema import SequentialSeeds
 
 if TYPE_CHECKING:
     from hail_study.study import Arm
@@ -90,7 +90,6 @@ class Table:
         claims: The study's claims, judged.
         effects: Metric -> main effects and interactions, where the study crosses factors.
         provenance: Fingerprints of data and code.
-        looks: Numbers of pairs at which comparisons were judged, where seeds were added until they were decided.
     """
 
     study: str
@@ -104,7 +103,6 @@ class Table:
     claims: tuple[Evidence, ...]
     effects: Mapping[str, Sequence[Effect]]
     provenance: Mapping[str, Any]
-    looks: tuple[int, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -143,7 +141,6 @@ def build_table(results: Results, users: bool = True) -> Table:
         arms=rows,
         baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
         seeds=tuple(study.file.seed_list),
-        looks=study.file.seeds.looks if isinstance(study.file.seeds, SequentialSeeds) else (),
         planned_search=study.file.search.trials if study.file.search else 0,
         claims=evaluate(results),
         effects={metric: effects(results, metric) for metric in families},
@@ -159,9 +156,8 @@ def _compare_all(results: Results, metric: str) -> tuple[Family, dict[str, Compa
         for arm in results.study.arms
         if (other := pairs[arm.key]) is not None
     }
-    seeds = results.study.file.seeds
-    sequential = seeds if isinstance(seeds, SequentialSeeds) else None
-    return compare(scores, metric, metrics.confidence, metrics.smallest_effect.get(metric), sequential)
+    smallest = metrics.smallest_effect.get(metric)
+    return compare(scores, metric, metrics.confidence, smallest, results.sequential)
 
 
 def _with_users(results: Results, metric: str, comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
@@ -188,21 +184,13 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         seeds=tuple(seeds),
         failed=failed,
         pruned=pruned,
-        missing=_planned(results, len(seeds) + failed + pruned) - len(seeds) - failed - pruned,
+        missing=max(0, results.planned_seeds(arm) - len(seeds) - failed - pruned),
         search=_search(results, arm) if arm.space else None,
         parameters=_parameters(results.finished(arm)),
         scores={m: dict(zip(one.index.astype(int).tolist(), one.tolist(), strict=True)) for m, one in scores.items()},
         means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},
     )
-
-
-def _planned(results: Results, ended: int) -> int:
-    """Seeds an arm was to have: where they are added until comparisons are decided, those of the look it reached."""
-    seeds = results.study.file.seeds
-    if isinstance(seeds, SequentialSeeds):
-        return next((size for size in seeds.looks if ended <= size), seeds.max)
-    return len(results.study.file.seed_list)
 
 
 def _parameters(trials: pd.DataFrame) -> int | None:

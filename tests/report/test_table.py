@@ -97,7 +97,7 @@ def test_an_arm_without_any_success_is_a_row_of_its_own(study, record) -> None:
     assert (one.n, one.failed) == (0, 5)
     assert math.isnan(one.means["ndcg@10"].estimate)
     assert one.verdict("ndcg@10") == "undecided"
-    assert table.family.size == 2
+    assert table.family.size == 3
 
 
 def test_a_study_of_one_seed_decides_nothing(make_study, fill) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hail_study.report.claims import Evidence
-from hail_study.report.comparison import Comparison, Family
+from hail_study.report.comparison import Comparison
 from hail_study.report.factorial import Effect
+from hail_study.report.family import Family
 from hail_study.report.statistics import Interval, smallest_p
 from hail_study.report.table import Row, Table
 
@@ -80,8 +81,8 @@ def _comparison(comparison: Comparison | None, family: Family) -> dict[str, Any]
         "difference_ci": _ends(comparison.difference),
         "difference_joint_ci": _ends(comparison.joint),
         "difference_users_ci": _ends(comparison.users),
-        "p": _p(comparison.p, reachable, family.level),
-        "p_holm": _p(comparison.p_holm, reachable * family.size, family.level),
+        "p": _p(comparison.p, reachable, family),
+        "p_holm": _p(comparison.p_holm, reachable * family.size, family),
         "p_smallest": reachable,
         "p_needs_seeds": family.needs,
         "p_holm_needs_seeds": family.needs_jointly,
@@ -91,9 +92,9 @@ def _comparison(comparison: Comparison | None, family: Family) -> dict[str, Any]
     }
 
 
-def _p(p: float, smallest: float, level: float) -> float | None:
-    """None where it could not have been significant whatever the data."""
-    return None if p > level and smallest > level else _number(p)
+def _p(p: float, smallest: float, family: Family) -> float | None:
+    """None where it could not have been significant whatever the data, and where the data decided when to stop."""
+    return None if family.sequential or (p > family.level and smallest > family.level) else _number(p)
 
 
 def _claim(evidence: Evidence) -> dict[str, Any]:
