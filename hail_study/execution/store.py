@@ -31,7 +31,10 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._fs, self._root = fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+        self._fs: fs.FileSystem = fs.LocalFileSystem()
+        self._root: str = uri
+        if "://" in uri:
+            self._fs, self._root = fs.FileSystem.from_uri(uri)
 
     # --- checkpoints --------------------------------------------------------------------------------------------
 
