@@ -107,7 +107,7 @@ def _kill_after(seconds: float) -> Fault:
 def _kill_worker(folder: Path, process: subprocess.Popen[bytes]) -> None:
     """Kill the process that trains, as soon as it has kept a checkpoint."""
     _checkpoint(folder, process)
-    workers = [child for child in _descendants(process.pid) if b"ray::" in _command(child)]
+    workers = [child for child in _descendants(process.pid) if b"Trainable" in _command(child)]
     if workers:
         os.kill(workers[0], signal.SIGKILL)
 
