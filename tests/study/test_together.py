@@ -1,0 +1,36 @@
+"""What peers, couplings and item losses cannot do together is said before anything is trained."""
+
+import pytest
+
+from hail_study.study import Configuration, configure
+from hail_study.study.tasks import misfits
+
+
+@pytest.mark.parametrize(
+    ("changes", "factor"),
+    [
+        ({"objective.loss": "bce"}, "peers.coupling"),
+        ({"objective.loss": "gbce", "peers.coupling": "one"}, "peers.coupling"),
+        ({"objective.loss": "sampled-softmax", "peers.coupling": "unlikelihood"}, "objective.loss"),
+        ({"peers.encoders": ["sasrec", "bert4rec"]}, "peers.encoders"),
+    ],
+    ids=str,
+)
+def test_levels_that_exclude_each_other_are_named(changes, factor):
+    assert factor in dict(misfits(configure(Configuration(), changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"objective.loss": "bce", "peers.coupling": "independent"},
+        {"objective.loss": "bce", "peers.count": 1},
+        {"objective.loss": "sampled-softmax"},
+        {"peers.encoders": ["sasrec", "gru4rec"]},
+        {"encoder.name": "bert4rec"},
+    ],
+    ids=str,
+)
+def test_levels_that_go_together_are_let_pass(changes):
+    assert not dict(misfits(configure(Configuration(), changes)))
