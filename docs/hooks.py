@@ -1,0 +1,114 @@
+"""Pages made from the code they document, so that they cannot be wrong: `<!-- make: NAME -->` in a page is replaced."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from typing import Any, Final
+
+
+def on_page_markdown(markdown: str, **context: Any) -> str:
+    """MkDocs calls this with each page's source."""
+    return re.sub(r"<!-- make: ([\w-]+) -->", lambda found: MAKERS[found[1]](), markdown)
+
+
+FACTORS: Final = {
+    "Changes": "mapping of factors to levels",
+    "Conditions": "mapping of factors to levels",
+    "Levels": "mapping of factors to lists of levels",
+    "Space": "mapping of factors to dimensions",
+    "Dimension": "[Range](#range), [Choices](#choices) or a list of levels",
+}
+"""Parts of the schema that list every factor, for editors; here they are said in words."""
+
+
+def study_file() -> str:
+    """Every setting of a study file: its type, default and meaning."""
+    from hail_study.study import json_schema
+
+    schema = json_schema()
+    sections = {"Top level": schema} | {name: one for name, one in schema["$defs"].items() if name not in FACTORS}
+    return "\n".join(line for name, part in sections.items() for line in _section(name, part))
+
+
+def _section(name: str, part: dict[str, Any]) -> Iterator[str]:
+    yield f"## {name} {{#{name.lower().replace(' ', '-')}}}\n"
+    yield part.get("description", "").split("\n\n")[0] + "\n"
+    yield "| Setting | Type | Default | |\n| --- | --- | --- | --- |"
+    for key, field in part["properties"].items():
+        text = field.get("description", "").replace("|", "\\|").replace("\n", " ")
+        yield f"| `{key}` | {_type(field)} | {_default(key, field, part)} | {text} |"
+    yield ""
+
+
+def _default(key: str, field: dict[str, Any], part: dict[str, Any]) -> str:
+    if key in part.get("required", ()):
+        return "**required**"
+    return f"`{json.dumps(field['default'])}`" if "default" in field else ""
+
+
+def _type(field: dict[str, Any]) -> str:
+    """A field's type in words; sections link to their table."""
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return FACTORS.get(name) or f"[{name}](#{name.lower()})"
+    if "enum" in field:
+        return ", ".join(f"`{level}`" for level in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    for choice in ("anyOf", "oneOf", "allOf"):
+        if choice in field:
+            return " or ".join(dict.fromkeys(map(_type, field[choice])))
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}" if field.get("items") else "list"
+    if field.get("type") == "object":
+        inside = field.get("additionalProperties")
+        return f"mapping to {_type(inside)}" if isinstance(inside, dict) else "mapping"
+    return f"{field.get('type', 'any')}{_limits(field)}"
+
+
+def _limits(field: dict[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    found = [f"{sign} {field[limit]:g}" for limit, sign in signs.items() if limit in field]
+    return f" {', '.join(found)}" if found else ""
+
+
+def commands() -> str:
+    """The help of every command."""
+    from hail_study.commands import COMMANDS, parser
+
+    pages = {name: parser(name).format_help() for name in COMMANDS}
+    return "\n".join(f"## {name}\n\n```text\n{text.rstrip()}\n```\n" for name, text in pages.items())
+
+
+def report_help() -> str:
+    """The help of `python -m hail_study.report`."""
+    from hail_study.report.__main__ import main
+
+    text = io.StringIO()
+    with redirect_stdout(text), suppress(SystemExit):
+        main(["--help"])
+    return f"```text\n{text.getvalue().rstrip()}\n```"
+
+
+def names() -> str:
+    """What may stand where a study file names a component."""
+    from hail_study.study import catalogue
+
+    found = {
+        "encoder.name": catalogue.ENCODERS,
+        "peers.coupling": catalogue.COUPLINGS,
+        "objective.loss": catalogue.ITEM_LOSSES,
+        "data.source": catalogue.SOURCES,
+    }
+    rows = [f"| `{factor}` | {', '.join(f'`{name}`' for name in names)} |" for factor, names in found.items()]
+    return "\n".join(["| Factor | Levels |", "| --- | --- |", *rows])
+
+
+MAKERS: Final[dict[str, Callable[[], str]]] = {
+    "study-file": study_file,
+    "commands": commands,
+    "report-help": report_help,
+    "names": names,
+}
