@@ -86,9 +86,14 @@ RULES: Final = (
         lambda *given: "bert4rec" in _encoders(*given),
     ),
     Rule(
-        ("encoder.window", "encoder.filters"),
+        ("encoder.filters",),
         ("encoder.name", "peers.encoders"),
         lambda *given: "caser" in _encoders(*given),
+    ),
+    Rule(
+        ("encoder.window",),
+        ("encoder.name", "peers.encoders"),
+        lambda *given: bool({"caser", "tcn"}.intersection(_encoders(*given))),
     ),
     Rule(
         ("objective.negatives", "objective.sampling", "objective.shared_negatives"),
