@@ -1,6 +1,7 @@
 """How metrics, numbers and counts are written, the same in every table, figure and page."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,8 +12,16 @@ MARKS: Final = {Verdict.BETTER: "↑", Verdict.WORSE: "↓", Verdict.EQUIVALENT:
 
 
 def metric_name(metric: str) -> str:
-    """`ndcg@10` as papers write it, `NDCG@10`."""
-    return metric.upper()
+    """`ndcg@10` as papers write it, `NDCG@10`; metrics that are words stay words.
+
+    Examples:
+        >>> metric_name("lag_1-4/ndcg@10"), metric_name("focus_accuracy")
+        ('NDCG@10 (lag 1-4)', 'Focus accuracy')
+    """
+    part, _, base = metric.rpartition("/")
+    words = base.replace("_", " ").capitalize()
+    name = re.sub(r"(?i)(hr|ndcg)@|\b(mrr|mse)\b", lambda found: found[0].upper(), words)
+    return f"{name} ({part.replace('_', ' ')})" if part else name
 
 
 def percent(share: float) -> str:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from hail_study.report.figures import (
     budget,
     cost,
     curves,
+    focus,
     importance,
     interaction,
     parallel,
@@ -59,7 +62,7 @@ def full(make_study, fill):
     return results(record, study)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "focus"])
 def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str, tmp_path) -> None:
     figure = FIGURES[name][1](full)
     assert figure is not None
@@ -68,7 +71,7 @@ def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str,
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-@pytest.mark.parametrize("draw", [curves, interaction, budget, parallel, importance])
+@pytest.mark.parametrize("draw", [curves, focus, interaction, budget, parallel, importance])
 def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) -> None:
     assert draw(results(record, study)) is None
 
@@ -82,6 +85,15 @@ def test_a_seed_that_stopped_early_keeps_its_best_value(full) -> None:
     frame = by_epoch(full, full.study.reference, "validation/ndcg@10")
     assert frame.shape == (6, 3)
     assert frame.loc[6].tolist() == pytest.approx([0.4, 0.4, 0.4])
+
+
+def test_the_focus_is_shown_as_recorded_while_every_seed_trains(full) -> None:
+    metric = "validation/focus_entropy"
+    points = [(run, epoch, metric, 1 / epoch) for run, epoch, *_ in full.reader.curves]
+    full.reader.curves.extend(points)
+    found = replace(full)
+    assert by_epoch(found, found.study.reference, metric).index.tolist() == [1, 2, 3, 4]
+    assert "Focus entropy on validation data" in focus(found)._supylabel.get_text()
 
 
 def test_slices_show_the_references_level_among_the_others(full) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from hail_study.report.figures.cost import cost
-from hail_study.report.figures.curves import curves
+from hail_study.report.figures.curves import curves, focus
 from hail_study.report.figures.forest import forest
 from hail_study.report.figures.interaction import interaction
 from hail_study.report.figures.profile import profile
@@ -20,6 +20,7 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
     "slices": ("The primary metric over the levels of each varied factor", slices),
     "interaction": ("The primary metric in every cell of the crossed factors", interaction),
     "curves": ("Learning curves; the reference is dashed", curves),
+    "focus": ("The focus over training; the reference is dashed", focus),
     "profile": ("Difference in HR@k from the reference at every k", profile),
     "cost": ("Test metric against training time; the line joins arms that no other beats in both", cost),
     "budget": ("Best value so far over the search trials: where lines still rise, the budget was short", budget),
@@ -33,6 +34,7 @@ __all__ = [
     "budget",
     "cost",
     "curves",
+    "focus",
     "forest",
     "importance",
     "interaction",

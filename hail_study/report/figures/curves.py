@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def curves(results: Results, metric: str | None = None) -> "Figure | None":
     """Draw a metric over the epochs, one panel per arm, the reference in grey in each.
 
-    Validation metrics are shown as the best value so far, which a seed that stopped early keeps: a mean over the seeds
-    still training would be one over survivors. Other metrics are shown as recorded, as long as every seed trains.
+    What selects the epoch, or is the primary metric, is shown as the best value so far, which a seed that stopped early
+    keeps: a mean over the seeds still training would be one over survivors. Other curves are shown as recorded, as long
+    as every seed trains.
 
     Args:
         results: Of the study.
@@ -43,10 +44,33 @@ def curves(results: Results, metric: str | None = None) -> "Figure | None":
             if not arm.reference:
                 band(axes, *_summary(found[results.study.reference.key]), colour=GREY, dashed=True)
             band(axes, *_summary(found[arm.key]), colour=BLUE)
-        label = metric.partition("/")[2]
-        best = " on validation data, best so far" if metric.startswith("validation/") else ""
-        share_labels(figure, "Epoch", f"{metric_name(label)}{best}")
+        share_labels(figure, "Epoch", _label(results, metric))
     return figure
+
+
+def focus(results: Results) -> "Figure | None":
+    """Draw, over the epochs, how often the focus is right, or where that is not known how spread out it is.
+
+    Returns:
+        The figure, or None where no arm has a focus.
+    """
+    recorded = set(results.history["metric"].unique())
+    wanted = (f"validation/{name}" for name in ("focus_accuracy", "focus_entropy"))
+    return next((curves(results, metric) for metric in wanted if metric in recorded), None)
+
+
+def _label(results: Results, metric: str) -> str:
+    kind, _, name = metric.partition("/")
+    shown = metric_name(name).replace("_", " ")
+    if kind != "validation":
+        return f"{shown}, {kind}"
+    return f"{shown} on validation data{', best so far' if _chosen_by(results, metric) else ''}"
+
+
+def _chosen_by(results: Results, metric: str) -> bool:
+    """Whether a metric is one that is to become as good as it can."""
+    wanted = {results.study.file.metrics.primary, results.study.reference.configuration.evaluation.select}
+    return metric in {f"validation/{name}" for name in wanted}
 
 
 def by_epoch(results: Results, arm: "Arm", metric: str) -> pd.DataFrame:
@@ -55,7 +79,7 @@ def by_epoch(results: Results, arm: "Arm", metric: str) -> pd.DataFrame:
     seeds = results.finished(arm)["run_id"].reset_index().set_index("run_id")["seed"]
     ours = history[(history["metric"] == metric) & history["run_id"].isin(seeds.index)]
     frame = ours.assign(seed=ours["run_id"].map(seeds)).pivot_table(index="epoch", columns="seed", values="value")
-    if not metric.startswith("validation/"):
+    if not _chosen_by(results, metric):
         return frame.dropna()
     best = frame.cummin() if lower_is_better(metric.removeprefix("validation/")) else frame.cummax()
     return best.ffill()
