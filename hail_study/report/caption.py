@@ -1,15 +1,10 @@
 """What a reader must know to trust the table, in sentences."""
 
-from collections.abc import Mapping
-from typing import Final
-
-from hail_study.report.statistics import Verdict, smallest_p
-from hail_study.report.table import Row, Table
+from hail_study.report.doubts import ORACLE, doubts, shortfalls
+from hail_study.report.statistics import smallest_p
+from hail_study.report.table import Table
 from hail_study.report.wording import count, listed, metric_name, number, percent
-from hail_study.study.measures import lower_is_better, sign
-
-ORACLE: Final = "oracle"
-"""The baseline that knows how the data were made: a bound, not a competitor."""
+from hail_study.study.measures import lower_is_better
 
 
 def caption(table: Table) -> list[str]:
@@ -23,15 +18,15 @@ def caption(table: Table) -> list[str]:
         _budgets(table),
         _baselines(table),
         _aliases(table),
-        *_shortfalls(table),
-        *_doubts(table),
+        *shortfalls(table),
+        *doubts(table),
     ]
     return [statement for statement in statements if statement]
 
 
 def essentials(table: Table) -> list[str]:
     """The statements without which the numbers would mislead."""
-    return [_significance(table), _verdicts(table), _budgets(table), *_shortfalls(table), *_doubts(table)]
+    return [_significance(table), _verdicts(table), _budgets(table), *shortfalls(table), *doubts(table)]
 
 
 def about_claims(table: Table) -> str:
@@ -146,63 +141,3 @@ def _aliases(table: Table) -> str:
     """Arms that the study file declares under several names but that are one configuration, trained once."""
     several = [f"{row.arm} = {' = '.join(row.names[1:])}" for row in table.arms if len(row.names) > 1]
     return f"One configuration under several names: {'; '.join(several)}." if several else ""
-
-
-def _shortfalls(table: Table) -> list[str]:
-    """Trials that failed, were stopped or never ran: said, because what is missing is rarely missing at random."""
-    short = {row.arm: _shortfall(row) for row in table.arms}
-    said = [f"{arm}: {text}" for arm, text in short.items() if text]
-    return [f"Not all trials finished, and means are over those that did ({'; '.join(said)})."] if said else []
-
-
-def _shortfall(row: Row) -> str:
-    searching = row.search.failed if row.search else 0
-    counts = {"failed": row.failed, "stopped early": row.pruned, "not run": row.missing, "failed searching": searching}
-    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-
-
-def _doubts(table: Table) -> list[str]:
-    """What makes the comparison itself questionable."""
-    doubts = []
-    if len(table.provenance["data"]) > 1:
-        doubts.append("Arms were trained on different data: each is compared with the reference on its own.")
-    beaten = [name for name, values in table.baselines.items() if name != ORACLE and _beats(values, table)]
-    if beaten:
-        doubts.append(f"Above the reference without any training: {listed(beaten)}.")
-    idle = [row.arm for row in table.arms if _changes_nothing(row, table)]
-    if idle:
-        doubts.append(f"Exactly the reference's scores on every seed: {listed(idle)}. Does the change reach the model?")
-    narrow = [row.arm for row in table.arms if _holds_for_these_users_only(row, table)]
-    if narrow:
-        doubts.append(f"Over seeds and users together, 0 is not excluded for {listed(narrow)}: other users may differ.")
-    disagreeing = [row.arm for row in table.arms if _disagrees(row, table)]
-    if disagreeing:
-        doubts.append(f"Interval and exact test disagree for {listed(disagreeing)}: read both with care.")
-    return doubts
-
-
-def _beats(values: Mapping[str, float], table: Table) -> bool:
-    return sign(table.primary) * (values[table.primary] - table.reference.means[table.primary].estimate) >= 0
-
-
-def _disagrees(row: Row, table: Table) -> bool:
-    """Whether the joint interval excludes 0 while the exact test, though it could, does not reject, or the reverse."""
-    one = row.comparisons.get(table.primary)
-    if one is None or table.family.sequential:
-        return False
-    rejected = one.p_holm <= table.family.level
-    decisive = rejected or smallest_p(one.pairs) * table.family.size <= table.family.level
-    return decisive and rejected != (one.joint.low > 0 or one.joint.high < 0)
-
-
-def _holds_for_these_users_only(row: Row, table: Table) -> bool:
-    """Whether a decided difference could vanish with other users."""
-    one = row.comparisons.get(table.primary)
-    if one is None or not one.users.known or one.verdict not in (Verdict.BETTER, Verdict.WORSE):
-        return False
-    return one.users.low <= 0 <= one.users.high
-
-
-def _changes_nothing(row: Row, table: Table) -> bool:
-    one = row.comparisons.get(table.primary)
-    return one is not None and one.pairs > 1 and one.difference.low == 0 == one.difference.high
