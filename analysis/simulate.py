@@ -1,6 +1,6 @@
 """How often the report's intervals and tests are right, by simulation with known truth.
 
-    python analysis/simulate.py            # writes analysis/results/*.md and *.csv, about four minutes
+    python analysis/simulate.py            # writes analysis/results/statistics/*.md and *.csv, about four minutes
     python analysis/simulate.py --studies 500
 
 Every simulated study has arms that share a reference and seeds, as real ones do: score = arm + seed + noise, so the
@@ -25,7 +25,7 @@ ARMS: Final = 8
 MARGIN: Final = 1.0
 """Smallest effect of interest, in standard deviations of a paired difference."""
 USERS: Final = 200
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parent / "results" / "statistics"
 
 Array = np.ndarray
 Noise = Callable[[np.random.Generator, tuple[int, ...]], Array]
