@@ -65,7 +65,8 @@ def mean_interval(values: Values, confidence: float = 0.95, comparisons: int = 1
 def bootstrap_interval(values: Values, confidence: float = 0.95, draws: int = 10_000, seed: int = 0) -> Interval:
     """Bias-corrected, accelerated bootstrap interval of a mean (Efron, JASA 1987).
 
-    Needs no normality but many values: below about ten seeds it is too narrow (`analysis/results/statistics/coverage.md`).
+    Needs no normality but many values: below about ten seeds it is too narrow, as simulations show
+    (`analysis/results/statistics/coverage.md`).
 
     Args:
         values: [n], one per seed.
