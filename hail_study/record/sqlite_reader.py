@@ -42,6 +42,7 @@ class SqliteReader:
         if not self._is_record():
             return []
         with self._connect() as connection:
+            connection.execute("BEGIN")  # one snapshot: a study that runs adds runs between these queries
             columns = "run_uuid, runs.name, status, start_time, end_time, artifact_uri"
             rows = connection.execute(f"SELECT {columns} {_RUNS} ORDER BY start_time, run_uuid", (study,))
             runs = {row[0]: StoredRun(*row) for row in rows}
