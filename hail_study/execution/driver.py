@@ -142,11 +142,10 @@ def execute(
     record.begin(study, provenance(study.path.parent))
     ending = Ending(complete=False)
     try:
-        with termination_as_interrupt(record):
-            record_baselines(record, study, data)
-            for line in taken.told:
-                console.print(line, highlight=False, soft_wrap=True)
-            spent = _tune(study, agenda, data, record, store, console, address, trials, session)
+        record_baselines(record, study, data)
+        for line in taken.told:
+            console.print(line, highlight=False, soft_wrap=True)
+        spent = _tune(study, agenda, data, record, store, console, address, trials, session)
         ending = replace(_report(study, record, directory, agenda), spent="" if agenda.done else spent)
         if ending.spent:
             record.describe(f"Ended early: {ending.spent}.")
@@ -183,7 +182,8 @@ def _tune(
     """Train; returns the budget that ended it, in words, or nothing."""
     compute = study.file.compute
     recorder = Recorder(record, store)
-    with cluster(compute, address) as slots, Progress(agenda, console) as progress:
+    # Ray takes SIGTERM for itself when it starts, so the handler comes after it.
+    with cluster(compute, address) as slots, termination_as_interrupt(record), Progress(agenda, console) as progress:
         import ray
         from ray import tune
 

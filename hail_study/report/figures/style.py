@@ -78,5 +78,5 @@ def save(figure: "Figure", path: Path) -> list[Path]:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         for one in paths:
-            figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white")
+            figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white", bbox_inches="tight")
     return paths
