@@ -154,7 +154,7 @@ class PeerNetwork(Layer):
             return None
         settings = self._settings.peers
         if self._teaching == "average":
-            self._follow(1 - settings.momentum)
+            self._follow(max(1 - settings.momentum, 1 / (step + 1)))  # a plain mean until there is enough to average
         elif step == settings.freeze:
             self._follow(1)
         if self._teaching == "frozen" and step < settings.freeze:
