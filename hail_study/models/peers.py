@@ -49,22 +49,14 @@ class PeerNetwork(Layer):
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
         super().__init__()
-        peers, dim = configuration.peers, configuration.encoder.dim
+        peers = configuration.peers
         self.trials, self.peers, self.slots = len(seeds), peers.count, len(seeds) * peers.count
         self._settings = configuration
         self.stack = Stack(configuration, item_count, seeds)
         self.stack.initialise(seeds, alike="initialisation" not in peers.differ)
         self.causal = self.stack.causal
         coupling = catalogue.resolve(catalogue.COUPLINGS[peers.coupling])(peers) if self.peers > 1 else None
-        asked = getattr(coupling, "mixture", None)
-        gated = asked == "gate" or (peers.inference == "gate" and self.peers > 1)
-        self.gate = Gate(self.trials, self.peers, dim) if gated else None
-        self.attention = PeerAttention(self.trials, self.peers, dim) if asked == "attention" else None
-        sources = [generator(seed, MIXTURE_WEIGHTS) for seed in seeds]
-        for mixture in filter(None, (self.gate, self.attention)):
-            initialise(
-                mixture, sources if mixture is self.gate else [one for one in sources for _ in range(self.peers)]
-            )
+        self._add_mixtures(getattr(coupling, "mixture", None), seeds)
         loss = catalogue.resolve(catalogue.ITEM_LOSSES[configuration.objective.loss])
         self.negatives = Negatives(configuration.objective, self.trials, item_count) if loss.sampled else None
         self._teaching = getattr(coupling, "teacher", None)
@@ -181,6 +173,18 @@ class PeerNetwork(Layer):
         return self
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _add_mixtures(self, asked: str | None, seeds: Sequence[int]) -> None:
+        """The gate and the attention over peers, where the coupling or the inference rule asks for them."""
+        peers, dim = self._settings.peers, self._settings.encoder.dim
+        gated = asked == "gate" or (peers.inference == "gate" and self.peers > 1)
+        self.gate = Gate(self.trials, self.peers, dim) if gated else None
+        self.attention = PeerAttention(self.trials, self.peers, dim) if asked == "attention" else None
+        sources = [generator(seed, MIXTURE_WEIGHTS) for seed in seeds]
+        if self.gate is not None:
+            initialise(self.gate, sources)
+        if self.attention is not None:
+            initialise(self.attention, [source for source in sources for _ in range(self.peers)])
 
     def _answering(self) -> Stack:
         """Averages answer in evaluation where there are any (PCL)."""
