@@ -1,0 +1,141 @@
+"""What is learned from: `data`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from hail_study.study.sections import FilePath, Probability, Section
+
+
+class _Data(Section):
+    max_length: Annotated[int, Field(ge=2, description="Longest history a model sees, in items.")] = 50
+    k_core: Annotated[
+        int, Field(ge=0, description="Drop users and items with fewer interactions, repeatedly, until none is left.")
+    ] = 5
+    split: Annotated[
+        Literal["leave-one-out"],
+        Field(description="Each user's last item is the test target, the one before it the validation target."),
+    ] = "leave-one-out"
+
+
+class PlantedData(_Data):
+    """Generated interactions with a known truth (see `hail_study.data.planted`)."""
+
+    source: Literal["planted"] = "planted"
+    k_core: Annotated[int, Field(ge=0, description="As for files; generated data need none.")] = 0
+    users: Annotated[int, Field(ge=10)] = 2000
+    items: Annotated[int, Field(ge=20)] = 400
+    length: Annotated[int, Field(ge=5, description="Mean interactions of a user.")] = 20
+    types: Annotated[int, Field(ge=1, description="User types, each with preferences of its own.")] = 4
+    zipf: Annotated[float, Field(ge=0, description="Exponent of the items' popularity.")] = 0.6
+    branching: Annotated[int, Field(ge=1, description="What may follow an item: successors in its pool.")] = 6
+    preference: Annotated[
+        float, Field(ge=0, description="Exponent of a type's preference among the successors; 0 makes all alike.")
+    ] = 1.5
+    twins: Annotated[
+        Probability, Field(description="Share of items that have a near-duplicate: a substantially similar candidate.")
+    ] = 0.3
+    loyalty: Annotated[
+        Probability, Field(description="How often a user takes their own side of two twins; 0.5 makes it a coin toss.")
+    ] = 0.9
+    cue: Annotated[Probability, Field(description="Share of targets decided by one earlier item at a known lag.")] = 0.3
+    lag: Annotated[int, Field(ge=1, le=1000, description="Longest lag of a cue, in items.")] = 8
+    noise: Annotated[Probability, Field(description="Share of interactions drawn from popularity alone.")] = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _cues_suffice(self) -> Self:
+        most = 0.63 * (1 - self.noise)  # every item a cue, their answers falling due at random
+        if self.cue > most:
+            raise ValueError(f"cue ({self.cue:g}) can be at most 0.63 (1 - noise) = {most:.3g}")
+        return self
+
+
+class FileData(_Data):
+    """Interactions in a file: text, CSV, Parquet or RecBole's `.inter`, gzip accepted."""
+
+    source: Literal["file"]
+    path: Annotated[FilePath, Field(description="The file; relative paths start where the command is run.")]
+    format: Annotated[
+        Literal["auto", "text", "csv", "parquet", "inter"], Field(description="`auto` goes by the file's name.")
+    ] = "auto"
+    user: Annotated[str | None, Field(description="Column of the user (CSV, Parquet); default: a usual name.")] = None
+    item: Annotated[str | None, Field(description="Column of the item; default: a usual name.")] = None
+    time: Annotated[str | None, Field(description="Column of the time stamp; default: a usual name.")] = None
+    ties: Annotated[
+        Literal["file-order", "item"], Field(description="Order of a user's interactions with equal time stamps.")
+    ] = "file-order"
+
+
+class _Examples(Section):
+    """Generated examples of a fixed shape, in three parts."""
+
+    train: Annotated[int, Field(ge=1, description="Training examples.")] = 2000
+    valid: Annotated[int, Field(ge=1, description="Validation examples.")] = 1000
+    test: Annotated[int, Field(ge=1, description="Test examples.")] = 2000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class MosaicData(_Examples):
+    """Segment selection: one segment of each example tells its class (see `hail_study.data.mosaic`)."""
+
+    source: Literal["mosaic"]
+    segments: Annotated[int, Field(ge=2, description="m, segments of an example; one is the foreground.")] = 20
+    classes: Annotated[int, Field(ge=2, description="C, classes of the foreground.")] = 10
+    backgrounds: Annotated[int, Field(ge=0, description="Kinds of background segment; 0: zero vectors.")] = 10
+    noise: Annotated[float, Field(ge=0, description="Standard deviation of a segment's noise, in all.")] = 1.0
+    features: Annotated[int, Field(ge=2, description="Numbers in a segment; kinds of segment are orthogonal.")] = 32
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.features < self.classes + self.backgrounds:
+            raise ValueError(f"features ({self.features}) must be at least classes + backgrounds")
+        return self
+
+
+class DigitsData(_Examples):
+    """Segment selection among images of digits (scikit-learn's, 8 x 8; needs the extra `digits`)."""
+
+    source: Literal["digits"]
+    segments: Annotated[int, Field(ge=2, description="m, images of an example; one is the foreground.")] = 20
+    classes: Annotated[
+        int, Field(ge=2, le=8, description="C: the digits 0 to C - 1 are foreground, the others background.")
+    ] = 5
+
+
+class FunctionalData(_Examples):
+    """Sequence memory: a causal linear functional of white noise (see `hail_study.data.memory`)."""
+
+    source: Literal["functional"]
+    functional: Annotated[
+        Literal["exponential", "polynomial", "shifted", "two-part", "airy"],
+        Field(description="The memory that must be learned, as a function of the lag."),
+    ] = "exponential"
+    length: Annotated[int, Field(ge=2, description="T, steps of a sequence.")] = 64
+    lag: Annotated[int, Field(ge=0, description="Lag of `shifted`, and of the second part of `two-part`.")] = 32
+
+
+class CopyingData(_Examples):
+    """Sequence memory: symbols to be repeated after a gap (see `hail_study.data.memory`)."""
+
+    source: Literal["copying"]
+    symbols: Annotated[int, Field(ge=1, description="Symbols to be remembered.")] = 5
+    alphabet: Annotated[int, Field(ge=2, description="Different symbols.")] = 8
+    gap: Annotated[int, Field(ge=1, description="Blank steps between the last symbol and the signal to repeat.")] = 20
+
+
+def _source(data: Any) -> str:
+    source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", "planted")
+    return str(source)
+
+
+Data = Annotated[
+    Annotated[PlantedData, Tag("planted")]
+    | Annotated[FileData, Tag("file")]
+    | Annotated[MosaicData, Tag("mosaic")]
+    | Annotated[DigitsData, Tag("digits")]
+    | Annotated[FunctionalData, Tag("functional")]
+    | Annotated[CopyingData, Tag("copying")],
+    Discriminator(_source),
+]

@@ -1,0 +1,35 @@
+"""How a trial is trained and judged: `training` and `evaluation`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hail_study.study.sections import Metric, Positive, Section
+
+
+class Training(Section):
+    """Optimisation of one trial."""
+
+    epochs: Annotated[int, Field(ge=1, description="Most epochs of a trial.")] = 100
+    patience: Annotated[
+        int, Field(ge=0, description="Stop after this many validations without a better one; 0 never stops early.")
+    ] = 10
+    batch: Annotated[int, Field(ge=1, description="Users in a step.")] = 128
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, description="Decoupled (AdamW).")] = 0.0
+    warmup: Annotated[int, Field(ge=0, description="Steps of linear warm-up.")] = 0
+    decay: Annotated[Literal["none", "linear"], Field(description="Learning rate after warm-up.")] = "none"
+    clip: Annotated[float, Field(ge=0, description="Largest global gradient norm; 0 does not clip.")] = 5.0
+    precision: Annotated[Literal["float32", "bfloat16"], Field(description="Arithmetic of the matrix products.")] = (
+        "float32"
+    )
+
+
+class Evaluation(Section):
+    """How a prediction is judged: every target is ranked among all items."""
+
+    filter_seen: Annotated[bool, Field(description="Items of the user's own history are no candidates.")] = False
+    select: Annotated[
+        Metric,
+        Field(description="Validation metric that chooses epochs and hyperparameters; `metrics.primary` sets it."),
+    ] = "ndcg@10"
