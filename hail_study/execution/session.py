@@ -11,6 +11,7 @@ import torch
 from hail_study.data import Dataset
 from hail_study.execution.store import Store
 from hail_study.study import TrialSpec
+from hail_study.tasks.task import parameters
 from hail_study.training.checkpoint import TornCheckpoint
 from hail_study.training.result import trial_files
 from hail_study.training.trial import Diverged, Trial
@@ -93,7 +94,7 @@ class Session:
             "best_epoch": self._trial.best_epoch,
             "best_peer": self._trial.best_peer,
             "seconds": sum(entry["seconds"] for entry in self._trial.history),
-            "parameters": sum(parameter.numel() for parameter in self._trial.network.parameters()),
+            "parameters": parameters(self._trial.network),
         }
 
     def _failed(self, error: Exception) -> dict[str, Any]:

@@ -136,6 +136,11 @@ class PeerNetwork(Layer):
         layers = {"gate": self.gate, "attention": self.attention}
         return {name: layer(grouped) for name, layer in layers.items() if layer is not None}
 
+    def gate_at(self, states: Tensor) -> Tensor | None:
+        """What `combine` asks for under `gate`: weights of one trial's peers at states [K, N, D], as logits [N, K]."""
+        gate = self.mixtures(states).get("gate")
+        return None if gate is None else gate[0]
+
     def taught(self, batch: TrainingBatch, step: int) -> tuple[Tensor, Tensor] | None:
         """States [S, N, D] and tables [T, J, V + 1, D] of the networks that teach, without gradients; None without any.
 

@@ -78,7 +78,8 @@ class Predictor:
         states = self._network.states_at(self._network(inputs), positions)  # [K, n, D]
         logits = torch.bmm(states, self._network.table().transpose(1, 2)).float()  # [K, n, V+1]
         logits[:, :, 0] = -torch.inf
-        return combine(logits, self.configuration.peers.inference, self._best_peer)[:, 1:].cpu()
+        rule, gate = self.configuration.peers.inference, self._network.gate_at(states)
+        return combine(logits, rule, self._best_peer, gate)[:, 1:].cpu()
 
     @torch.inference_mode()
     def rank(self, sequences: Sequence[Sequence[str]], count: int = 10, seen: bool = False) -> list[list[str]]:

@@ -38,6 +38,8 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
             "peers.coupling",
             f"{source} data need peers that are `independent` (or share their focus, readout.distil)",
         )
+    if peers.inference == "gate" and peers.count > 1 and (task == "segments" or readout.paradigm != "last"):
+        yield "peers.inference", "gate weighs the peers by the one state that predicts, which a focus does not have"
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:

@@ -44,14 +44,14 @@ class FocusedEvaluator(Evaluator):
         }
         return Ranking(ranking.users, ranking.together, ranking.peers, self._metrics(ranking, watched))
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Tensor:
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
         assert isinstance(network, FocusedNetwork)
         rows = slice(start, start + BLOCK)
         lengths, targets = self._lengths[rows], self._targets[rows]
         readings = network.read(self._ids[rows, : int(lengths[-1])], lengths[:, None] - 1, targets[:, None])
         scores = self._predict(readings)
         self._watched.append(self._watch(readings, scores, targets))
-        return scores
+        return scores, None
 
     def _predict(self, readings: ItemReadings) -> Tensor:
         predicted = {rule: readings.predict(rule) for rule in dict.fromkeys(self._rules)}

@@ -119,8 +119,8 @@ class Task(ABC):
 
 
 def parameters(network: nn.Module) -> int:
-    """The number of a network's parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """The number of a network's parameters that are trained; what only teaches, a copy of the peers, does not count."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def _mixed(seed: int, stream: int) -> int:

@@ -65,8 +65,8 @@ class Evaluator:
         """Ranks [1 + K, n] of one block, the combined prediction's first."""
         rows = slice(start, start + BLOCK)
         targets = self._targets[rows]
-        logits = self._logits(network, table, start)  # [K, n, V+1]
-        scores = torch.cat([combine(logits, inference, best_peer)[None], logits])  # [1+K, n, V+1]
+        logits, gate = self._logits(network, table, start)  # [K, n, V+1], [n, K]
+        scores = torch.cat([combine(logits, inference, best_peer, gate)[None], logits])  # [1+K, n, V+1]
         if not bool(torch.isfinite(scores[:, :, 1:].sum())):
             raise Diverged("scores are not finite")
         scores[:, :, 0] = -torch.inf
@@ -78,13 +78,16 @@ class Evaluator:
         tied = (scores == wanted).sum(2) - 1  # the target ties with itself
         return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Tensor:
-        """Scores of all items [K, n, V + 1] for the block of targets from `start` on; column 0 means nothing."""
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
+        """Scores of all items [K, n, V + 1] for the block of targets from `start` on; column 0 means nothing.
+
+        With them the gate's logits [n, K], where the network has a gate.
+        """
         rows = slice(start, start + BLOCK)
         lengths = self._lengths[rows]
         inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
         states = network.states_at(network(inputs), positions)  # [K, n, D]
-        return torch.bmm(states, table.transpose(1, 2)).float()
+        return torch.bmm(states, table.transpose(1, 2)).float(), network.gate_at(states)
 
 
 def _blocked(

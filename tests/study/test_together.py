@@ -13,6 +13,8 @@ from hail_study.study.tasks import misfits
         ({"objective.loss": "gbce", "peers.coupling": "one"}, "peers.coupling"),
         ({"objective.loss": "sampled-softmax", "peers.coupling": "unlikelihood"}, "objective.loss"),
         ({"peers.encoders": ["sasrec", "bert4rec"]}, "peers.encoders"),
+        ({"peers.inference": "gate", "readout.paradigm": "soft"}, "peers.inference"),
+        ({"data.source": "mosaic", "readout.paradigm": "soft", "peers.inference": "gate"}, "peers.inference"),
     ],
     ids=str,
 )
@@ -29,6 +31,7 @@ def test_levels_that_exclude_each_other_are_named(changes, factor):
         {"objective.loss": "sampled-softmax"},
         {"peers.encoders": ["sasrec", "gru4rec"]},
         {"encoder.name": "bert4rec"},
+        {"peers.inference": "gate"},
     ],
     ids=str,
 )

@@ -34,6 +34,30 @@ def plain_ranks(network, prepared, positions, max_length, filter_seen):
     return np.array(found)
 
 
+def gated_rank(network, prepared, position, max_length):
+    """The target's rank by logits that the network's gate mixes, from the definition."""
+    user = int(np.searchsorted(prepared.offsets, position, side="right") - 1)
+    recent = torch.from_numpy(prepared.items[prepared.offsets[user] : position][-max_length:].astype(np.int64))[None]
+    inputs, where = network.evaluation_inputs(recent, torch.tensor([recent.shape[1]]))
+    with torch.no_grad():
+        states = network.states_at(network(inputs), where)[:, 0]  # [K, D]
+        share = (states.flatten() @ network.gate.dense.weight[0] + network.gate.dense.bias[0, 0]).softmax(0)
+        scores = sum(share[k] * (network.table()[k] @ states[k]) for k in range(network.peers))[1:]
+    return 1 + int((scores > scores[int(prepared.items[position]) - 1]).sum())
+
+
+def test_the_gate_answers_in_evaluation(tiny, tiny_data):
+    gated = tiny.model_copy(update={"peers": tiny.peers.model_copy(update={"inference": "gate"})})
+    network, positions = network_for(gated, tiny_data).eval(), split(tiny_data).test_positions
+    torch.nn.init.normal_(network.gate.dense.weight, generator=torch.Generator().manual_seed(0))
+    ranking = Evaluator(tiny_data, positions, 12, False, CPU).rank(network, "gate")
+    expected = [gated_rank(network, tiny_data, position, 12) for position in positions]
+    np.testing.assert_array_equal(ranking.together, expected)
+    assert (
+        ranking.together != Evaluator(tiny_data, positions, 12, False, CPU).rank(network, "mean-logit").together
+    ).any()
+
+
 @pytest.mark.parametrize("filter_seen", [False, True])
 def test_blockwise_ranking_equals_ranking_one_user_at_a_time(tiny, tiny_data, filter_seen):
     network, positions = network_for(tiny, tiny_data), split(tiny_data).valid_positions

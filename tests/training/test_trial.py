@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from hail_study.study import configure
+from hail_study.tasks.task import parameters
 from hail_study.training import Diverged, Trial
 from hail_study.training.checkpoint import TornCheckpoint
 from hail_study.training.metrics import summarise
@@ -34,6 +35,29 @@ def test_a_continued_trial_is_bit_identical_to_an_uninterrupted_one(tiny, tiny_d
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
     np.testing.assert_array_equal(second.test().together, whole.test().together)
+
+
+@pytest.mark.parametrize("coupling", ["med", "independent", "one"])
+def test_a_gate_is_trained_chosen_by_and_tested(tiny, tiny_data, coupling):
+    changes = {"peers.coupling": coupling, "peers.inference": "gate", "training.epochs": 2}
+    trial = trained(Trial(configure(tiny, changes), tiny_data, seed=0))
+    ranking = trial.test()
+    assert trial.history[-1]["validation/ndcg@10"] > 0
+    assert (ranking.together != ranking.peers[0]).any()
+
+
+def test_what_only_teaches_is_no_parameter(tiny, tiny_data):
+    counts = {
+        name: parameters(Trial(configure(tiny, changes), tiny_data, seed=0).network)
+        for name, changes in {
+            "med": {},
+            "frozen": {"peers.belief": "frozen"},
+            "pcl": {"peers.coupling": "pcl"},
+            "gate": {"peers.inference": "gate"},
+        }.items()
+    }
+    assert counts["frozen"] == counts["pcl"] == counts["med"]
+    assert counts["gate"] == counts["med"] + 2 * (2 * tiny.encoder.dim + 1)
 
 
 def test_a_torn_checkpoint_is_refused_and_leaves_the_trial_as_it_was(tiny, tiny_data):
