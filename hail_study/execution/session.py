@@ -93,6 +93,7 @@ class Session:
             "epochs": self._trial.epoch,
             "best_epoch": self._trial.best_epoch,
             "best_peer": self._trial.best_peer,
+            "updates": self._trial.updates,
             "seconds": sum(entry["seconds"] for entry in self._trial.history),
             "parameters": parameters(self._trial.network),
         }

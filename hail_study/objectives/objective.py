@@ -21,10 +21,12 @@ class Loss:
     Attributes:
         total: Scalar to minimise: the sum over slots of each slot's weighted mean over its targets.
         parts: Each term of the loss by name, unweighted, [S], detached.
+        name: What the total is called in the history.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
+    name: str = "total"
 
 
 class Objective:

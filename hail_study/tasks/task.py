@@ -69,7 +69,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def examples(self) -> tuple[int, int]:
-        """Training and validation examples; `training.batch` of them make a step."""
+        """Training and validation examples; `training.batch` of them make a batch."""
 
     @abstractmethod
     def batches(self) -> Iterator[Any]:
@@ -78,6 +78,10 @@ class Task(ABC):
     @abstractmethod
     def loss(self, batch: Any, step: int) -> Loss:
         """The loss of one batch after `step` steps, differentiable in the network's parameters."""
+
+    def then(self, batch: Any, step: int) -> Loss | None:
+        """A second loss of the batch, taken after the step on the first: for parameters that the first leaves alone."""
+        return None
 
     @abstractmethod
     def evaluate(self, part: Part, best_peer: int | None = None) -> Outcomes:
@@ -104,7 +108,8 @@ class Task(ABC):
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return -(-self.examples[0] // self.configuration.training.batch)
+        settings = self.configuration.training
+        return settings.updates * -(-self.examples[0] // settings.batch)
 
     def precision(self) -> Any:
         """The context of the matrix products (`training.precision`)."""

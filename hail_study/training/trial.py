@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hail_study.objectives import Loss
 from hail_study.study import Configuration, catalogue
 from hail_study.study.measures import sign
 from hail_study.study.tasks import misfits, task_of
@@ -46,6 +47,7 @@ class Trial:
 
     Attributes:
         epoch: Epochs done.
+        updates: Steps of the optimiser done.
         done: Nothing is left to train: all epochs are done, or validation has stopped improving.
         history: One dictionary per epoch: `epoch`, `seconds`, `loss/...` (mean over peers) and `validation/...`.
         best_epoch: The epoch with the best validation metric (`evaluation.select`), 0 before the first.
@@ -71,6 +73,10 @@ class Trial:
     @property
     def epoch(self) -> int:
         return len(self.history)
+
+    @property
+    def updates(self) -> int:
+        return self._step
 
     @property
     def done(self) -> bool:
@@ -101,20 +107,20 @@ class Trial:
         return self.history[-1]
 
     def time_epoch(self, budget: float) -> float:
-        """Estimate the seconds of one epoch from as many steps as `budget` seconds allow. Spoils the trial.
+        """Estimate the seconds of one epoch from as many batches as `budget` seconds allow. Spoils the trial.
 
-        Evaluation, a forward pass over the validation examples, is counted as a third of as many training steps.
+        Evaluation, a forward pass over the validation examples, is counted as a third of as many training batches.
         """
         batches = self.task.batches()
         self._train_step(next(batches))
-        start, steps = time.perf_counter(), 0
+        start, count = time.perf_counter(), 0
         for batch in batches:
             self._train_step(batch)
-            steps += 1
+            count += 1
             if time.perf_counter() - start > budget:
                 break
-        per_step = (time.perf_counter() - start) / max(1, steps)
-        return per_step * (self.task.steps + self.task.examples[1] / self._settings.batch / 3)
+        per_batch = (time.perf_counter() - start) / max(1, count)
+        return per_batch * (self.task.steps / self._settings.updates + self.task.examples[1] / self._settings.batch / 3)
 
     def validation(self) -> dict[str, float]:
         """Validation metrics of the best epoch."""
@@ -190,16 +196,24 @@ class Trial:
         return means
 
     def _train_step(self, batch: Any) -> dict[str, Tensor]:
-        """One step; the losses stay on the device so that nothing waits for them."""
-        self._set_learning_rate()
-        loss = self.task.loss(batch, self._step)
+        """`training.updates` steps; the losses stay on the device so that nothing waits for them."""
+        parts: dict[str, Tensor] = {}
+        for _ in range(self._settings.updates):
+            self._set_learning_rate()
+            parts = self._descend(self.task.loss(batch, self._step))
+            self._step += 1
+            then = self.task.then(batch, self._step)
+            parts |= {} if then is None else self._descend(then)
+        return parts
+
+    def _descend(self, loss: Loss) -> dict[str, Tensor]:
+        """Parameters that the loss does not depend on stay as they are."""
         self._optimiser.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         if self._settings.clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip)
         self._optimiser.step()
-        self._step += 1
-        return {"total": loss.total.detach()} | {name: part.mean() for name, part in loss.parts.items()}
+        return {loss.name: loss.total.detach()} | {name: part.mean() for name, part in loss.parts.items()}
 
     def _set_learning_rate(self) -> None:
         settings = self._settings

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from hail_study.objectives import Loss
 from hail_study.study import configure
 from hail_study.tasks.task import parameters
 from hail_study.training import Diverged, Trial
@@ -110,3 +111,25 @@ def test_a_diverging_configuration_says_so(tiny, tiny_data):
     wild = configure(tiny, {"training.learning_rate": 1e30, "training.clip": 0})
     with pytest.raises(Diverged):
         trained(Trial(wild, tiny_data, seed=0))
+
+
+def test_several_steps_on_each_batch_are_counted(tiny, tiny_data):
+    once = trained(Trial(tiny, tiny_data, seed=0), epochs=1)
+    twice = trained(Trial(configure(tiny, {"training.updates": 2}), tiny_data, seed=0), epochs=1)
+    assert twice.updates == 2 * once.updates == twice.task.steps
+
+
+def test_a_second_loss_moves_what_the_first_leaves_alone(tiny, tiny_data):
+    trial = Trial(tiny, tiny_data, seed=0)
+    extra = torch.nn.Parameter(torch.ones(()))
+    trial.network.register_parameter("extra", extra)
+    trial._optimiser = trial._fresh_optimiser()
+    trial.task.then = lambda batch, step: Loss(extra.square(), {}, "second")
+    before = trial.network.table().detach().clone()
+    entry = trial.step()
+    assert extra < 1
+    assert entry["loss/second"] < 1
+    plain = trained(Trial(tiny, tiny_data, seed=0), epochs=1)
+    assert entry["loss/total"] == plain.history[0]["loss/total"]
+    assert not torch.equal(trial.network.table(), before)
+    assert torch.equal(trial.network.table(), plain.network.table())

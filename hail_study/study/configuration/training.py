@@ -15,6 +15,9 @@ class Training(Section):
         int, Field(ge=0, description="Stop after this many validations without a better one; 0 never stops early.")
     ] = 10
     batch: Annotated[int, Field(ge=1, description="Users in a step.")] = 128
+    updates: Annotated[
+        int, Field(ge=1, description="Steps on each batch in turn, with masks and dropout of their own.")
+    ] = 1
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0, description="Decoupled (AdamW).")] = 0.0
     warmup: Annotated[int, Field(ge=0, description="Steps of linear warm-up.")] = 0
