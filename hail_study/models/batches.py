@@ -18,6 +18,7 @@ class TrainingBatch:
         weights: [T, N] float, 0 where a trial has fewer targets than another; None when all are 1.
         negatives: [T, M] or [T, N, M] items to compare the target with, where the item loss samples them.
         log_frequency: [T, V + 1] logarithm of each item's sampling frequency, where the item loss corrects for it.
+        ids: [T, B, L + 1], the items that all of this was made of.
     """
 
     inputs: Tensor
@@ -26,6 +27,7 @@ class TrainingBatch:
     weights: Tensor | None = None
     negatives: Tensor | None = None
     log_frequency: Tensor | None = None
+    ids: Tensor | None = None
 
 
 def next_items(ids: Tensor) -> TrainingBatch:

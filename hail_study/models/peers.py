@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
+from hail_study.models.companions import auxiliary_terms, weighting_of
 from hail_study.models.family import repeat
 from hail_study.models.layers import Layer, initialise
 from hail_study.models.mixtures import Gate, PeerAttention
@@ -45,6 +47,8 @@ class PeerNetwork(Layer):
         trials: T.
         peers: K.
         causal: The encoder sees no future: trained on next items; otherwise on masked items.
+        auxiliary: Terms of `objective.auxiliary`, by name.
+        weighting: What weighs them, None where there are none.
     """
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
@@ -59,6 +63,8 @@ class PeerNetwork(Layer):
         self._add_mixtures(getattr(coupling, "mixture", None), seeds)
         loss = catalogue.resolve(catalogue.ITEM_LOSSES[configuration.objective.loss])
         self.negatives = Negatives(configuration.objective, self.trials, item_count) if loss.sampled else None
+        self.auxiliary = auxiliary_terms(configuration, item_count, seeds)
+        self.weighting = weighting_of(configuration, self.auxiliary, self.trials)
         self._teaching = getattr(coupling, "teacher", None)
         self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if self._teaching else None
 
@@ -99,6 +105,7 @@ class PeerNetwork(Layer):
             batch = next_items(ids)
         else:
             batch = masked_items(ids, self.stack.item_count + 1, settings.mask, settings.mask_last, sources)
+        batch = replace(batch, ids=ids)
         return batch if self.negatives is None else self.negatives.add_to(batch, sources)
 
     def evaluation_inputs(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

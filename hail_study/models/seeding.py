@@ -1,6 +1,7 @@
 """Independent random streams from a trial's seed."""
 
 from typing import Final
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -12,11 +13,19 @@ SHARED_DROPOUT: Final = 1_000_000
 OWN_DROPOUT: Final = 1_000_001
 OWN_VIEW: Final = 1_500_000
 MIXTURE_WEIGHTS: Final = 2_000_000
+AUXILIARY_DRAWS: Final = 4_000_000
+AUXILIARY_WEIGHTS: Final = 5_000_000
+"""First of 64 streams for each auxiliary term, the terms apart by `stream_of`."""
 
 
 def seed_of(seed: int, stream: int) -> int:
     """A 63-bit seed for one random stream of a trial."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def stream_of(name: str) -> int:
+    """A number that tells the streams of named parts apart, whichever other parts there are."""
+    return crc32(name.encode()) << 6
 
 
 def generator(seed: int, stream: int) -> torch.Generator:

@@ -1,15 +1,19 @@
 """The loss of one batch, as a study's configuration declares it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from hail_study.models import PeerNetwork, TrainingBatch
+from hail_study.objectives.auxiliary import Scene
 from hail_study.objectives.chunked import Problem, chunked_loss
 from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.couplings.one import Gated
 from hail_study.objectives.items import ItemLoss
+from hail_study.objectives.weightings import Weighed, Weighting
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
 
@@ -22,11 +26,13 @@ class Loss:
         total: Scalar to minimise: the sum over slots of each slot's weighted mean over its targets.
         parts: Each term of the loss by name, unweighted, [S], detached.
         name: What the total is called in the history.
+        weights: Each auxiliary term's weight by name, [T], detached.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
     name: str = "total"
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Objective:
@@ -54,16 +60,48 @@ class Objective:
         gated = peers.inference == "gate" and peers.count > 1 and kind.mixture != "gate"
         self.coupling = Gated(coupling) if gated else coupling
         self._chunk = chunk
+        self._terms = configuration.objective.auxiliary
 
-    def of(self, network: PeerNetwork, batch: TrainingBatch, step: int = 0) -> Loss:
+    def of(
+        self,
+        network: PeerNetwork,
+        batch: TrainingBatch,
+        step: int = 0,
+        progress: float = 0.0,
+        draws: Sequence[torch.Generator] = (),
+        scales: Tensor | None = None,
+    ) -> Loss:
         """The loss of a network on a batch of its `training_batch`.
 
         Args:
             network: In training mode.
             batch: Inputs and targets.
             step: Optimiser steps done, for what is scheduled.
+            progress: Share of the training that is done.
+            draws: Random numbers of auxiliary terms, one source per trial.
+            scales: [T, N], what the scores of each target are multiplied by.
         """
-        states = network.states_at(network(batch.inputs), batch.positions)  # [S, N, D]
+        hidden = network(batch.inputs)  # [S, B, L, D]
+        states = network.states_at(hidden, batch.positions)  # [S, N, D]
+        loss = self._of_items(network, batch, states if scales is None else states * _per_slot(scales, states), step)
+        if network.weighting is None:
+            return loss
+        mixed = torch.is_autocast_enabled(hidden.device.type)
+        scene = Scene(network, batch, hidden.float(), states.float(), step, progress, draws, mixed)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self._with_terms(loss, scene)
+
+    def _with_terms(self, loss: Loss, scene: Scene) -> Loss:
+        network = scene.network
+        values = {name: term(scene) for name, term in network.auxiliary.items()}  # [S] each
+        terms = torch.stack([value.view(network.trials, -1).sum(1) for value in values.values()], 1)  # [T, A]
+        weighed: Weighed = cast(Weighting, network.weighting)(loss.total, terms, scene)
+        return Loss(
+            weighed.total, loss.parts | {name: v.detach() for name, v in values.items()}, weights=weighed.weights
+        )
+
+    def _of_items(self, network: PeerNetwork, batch: TrainingBatch, states: Tensor, step: int) -> Loss:
+        """The loss over the items at states [S, N, D]."""
         problem = Problem(
             self.coupling,
             batch.targets,
@@ -94,7 +132,7 @@ class Objective:
             ValueError: The configuration needs `of`.
         """
         coupling = self.coupling
-        if self.items.sampled or coupling.mixture or coupling.teacher or coupling.history:
+        if self._terms or self.items.sampled or coupling.mixture or coupling.teacher or coupling.history:
             raise ValueError("this loss needs the network and the batch: use Objective.of")
         tables = table.view(len(targets), -1, *table.shape[1:])  # [T, K, V + 1, D]
         shared = tables.shape[1] > 1 and tables.stride(1) == 0
@@ -104,3 +142,8 @@ class Objective:
     def _loss(self, states: Tensor, tables: Tensor, mixtures: dict[str, Tensor], problem: Problem) -> Loss:
         with torch.autocast(states.device.type, enabled=False):
             return Loss(*chunked_loss(states, tables, mixtures, problem))
+
+
+def _per_slot(scales: Tensor, states: Tensor) -> Tensor:
+    """[T, N] as [S, N, 1], for states [S, N, D]."""
+    return scales.repeat_interleave(len(states) // len(scales), 0)[..., None]

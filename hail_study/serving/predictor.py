@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hail_study.models import PeerNetwork, combine
 from hail_study.study import Configuration
+from hail_study.study.factors import replaced
 
 WEIGHTS = "best.safetensors"
 CONFIGURATION = "configuration.yaml"
@@ -48,7 +49,8 @@ class Predictor:
         self._ids = {name: index for index, name in enumerate(self.items, 1)}
         self._best_peer = best_peer
         self._device = torch.device(device)
-        self._network = PeerNetwork(configuration, len(self.items), [0]).to(self._device).eval()
+        alone = replaced(configuration, "objective.auxiliary", [])
+        self._network = PeerNetwork(alone, len(self.items), [0]).to(self._device).eval()
         self._network.load_state_dict(weights)
 
     @classmethod

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from hail_study.study.catalogue import STAGES
 from hail_study.study.configuration import Configuration
+from hail_study.study.configuration.objective import TERMS
 from hail_study.study.factors import ABSENT, default, level, replaced
+from hail_study.study.sections import Section
 
 _DEFAULT: Final = object()
 
@@ -47,6 +49,13 @@ _ALPHA: Final = Rule(
     ("peers.coupling",),
     lambda coupling: coupling not in ("independent", "rescaled", "co-teaching", "boosted"),
 )
+
+
+def _term(name: str, settings: type[Section]) -> Rule:
+    """The settings of an auxiliary term matter where the term is named."""
+    factors = tuple(f"objective.{name}.{setting}" for setting in settings.model_fields)
+    return Rule(factors, ("objective.auxiliary",), lambda terms: name in terms)
+
 
 RULES: Final = (
     _ALPHA,
@@ -147,6 +156,8 @@ RULES: Final = (
     Rule(("readout.switch_share",), ("readout.switch",), lambda switch: switch == "share"),
     Rule(("readout.switch_patience",), ("readout.switch",), lambda switch: switch == "plateau"),
     Rule(("objective.temporal_variant",), ("objective.temporal",), lambda p: p != 0),
+    Rule(("objective.weighting",), ("objective.auxiliary",), bool),
+    *(_term(name, settings) for name, settings in TERMS.items()),
 )
 """Applied in this order: a rule may rely on the neutral levels that the rules above it set."""
 

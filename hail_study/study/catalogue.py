@@ -42,6 +42,16 @@ ITEM_LOSSES: Final = {
 }
 """The loss of one prediction over the items (`objective.loss`)."""
 
+AUXILIARIES: Final = {
+    "successor": "hail_study.objectives.auxiliary.successor:Successor",
+}
+"""What networks minimise beside the loss over the items (`objective.auxiliary`)."""
+
+WEIGHTINGS: Final = {
+    "fixed": "hail_study.objectives.weightings.fixed:Fixed",
+}
+"""How much each auxiliary term weighs in the course of a training (`objective.weighting`)."""
+
 PARADIGMS: Final = {
     "soft": "hail_study.models.readouts.soft:Soft",
     "hard": "hail_study.models.readouts.hard:Hard",

@@ -40,6 +40,9 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
         )
     if peers.inference == "gate" and peers.count > 1 and (task == "segments" or readout.paradigm != "last"):
         yield "peers.inference", "gate weighs the peers by the one state that predicts, which a focus does not have"
+    if configuration.objective.auxiliary and (task != "next-item" or readout.paradigm != "last"):
+        which = "readouts that choose among items" if task == "next-item" else f"{source} data"
+        yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:

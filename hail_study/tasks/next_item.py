@@ -60,7 +60,7 @@ class NextItem(Task):
             return self._focused_loss(batch[0], step)
         made = self.network.training_batch(batch, self.draws)
         with self.precision():
-            return self._objective.of(self.network, made, step) if self._temporal.idle else self._weighted(made, step)
+            return self._of(made, step) if self._temporal.idle else self._weighted(made, step)
 
     def stage_after(self, history: Sequence[Mapping[str, float]]) -> int:
         return self._readout.stage_after(history)
@@ -99,12 +99,15 @@ class NextItem(Task):
         grid = self._temporal.weights(real, step, self.draws)  # [B, L]
         weights = grid.flatten()[batch.positions]  # [1, N]
         if self._temporal.scales_logits:
-            states = self.network.states_at(self.network(batch.inputs), batch.positions)
-            loss = self._objective(states * weights[..., None], self.network.table(), batch.targets, None, step)
+            loss = self._of(batch, step, weights)
         else:
-            loss = self._objective.of(self.network, replace(batch, weights=weights), step)
+            loss = self._of(replace(batch, weights=weights), step)
         terms = effective_terms(grid).mean().expand(self.network.slots)
-        return Loss(loss.total, loss.parts | {"effective_terms": terms})
+        return replace(loss, parts=loss.parts | {"effective_terms": terms})
+
+    def _of(self, batch: TrainingBatch, step: int, scales: Tensor | None = None) -> Loss:
+        progress = step / max(1, self.steps * self.configuration.training.epochs)
+        return self._objective.of(self.network, batch, step, progress, [self.draws], scales)
 
     def _strata(self) -> dict[str, npt.NDArray[np.int32]]:
         positions = self._split.test_positions

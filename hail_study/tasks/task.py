@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hail_study.models.companions import served
 from hail_study.objectives import Loss
 from hail_study.study import Configuration
 
@@ -124,8 +125,9 @@ class Task(ABC):
 
 
 def parameters(network: nn.Module) -> int:
-    """The number of a network's parameters that are trained; what only teaches, a copy of the peers, does not count."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    """The number of a network's parameters that are trained and served: no copies that teach, no auxiliary terms."""
+    mine = (parameter for name, parameter in network.named_parameters() if served(name))
+    return sum(parameter.numel() for parameter in mine if parameter.requires_grad)
 
 
 def _mixed(seed: int, stream: int) -> int:

@@ -1,4 +1,4 @@
-"""Conformance suites: what the harness relies on in an encoder or a coupling, yours too.
+"""Conformance suites: what the harness relies on in an encoder, a coupling or an auxiliary term, yours too.
 
 A suite is a tuple of checks, each a function of the class that raises AssertionError with a reason:
 
@@ -12,8 +12,9 @@ A suite is a tuple of checks, each a function of the class that raises Assertion
 The classes must be importable by their module and name, as a catalogue entry is.
 """
 
+from hail_study.testing.auxiliaries import AUXILIARY_CHECKS
 from hail_study.testing.couplings import COUPLING_CHECKS, example, settings_of
 from hail_study.testing.encoders import ENCODER_CHECKS
 from hail_study.testing.registering import registered
 
-__all__ = ["COUPLING_CHECKS", "ENCODER_CHECKS", "example", "registered", "settings_of"]
+__all__ = ["AUXILIARY_CHECKS", "COUPLING_CHECKS", "ENCODER_CHECKS", "example", "registered", "settings_of"]

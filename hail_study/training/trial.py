@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hail_study.models.companions import served
 from hail_study.objectives import Loss
 from hail_study.study import Configuration, catalogue
 from hail_study.study.measures import sign
@@ -49,7 +50,8 @@ class Trial:
         epoch: Epochs done.
         updates: Steps of the optimiser done.
         done: Nothing is left to train: all epochs are done, or validation has stopped improving.
-        history: One dictionary per epoch: `epoch`, `seconds`, `loss/...` (mean over peers) and `validation/...`.
+        history: One dictionary per epoch: `epoch`, `seconds`, `loss/...` (mean over peers),
+            `weight/...` of auxiliary terms, and `validation/...`.
         best_epoch: The epoch with the best validation metric (`evaluation.select`), 0 before the first.
     """
 
@@ -100,7 +102,7 @@ class Trial:
         self._keep_if_best(metrics)
         self.history.append(
             {"epoch": self.epoch + 1}
-            | {f"loss/{name}": value for name, value in losses.items()}
+            | losses
             | {f"validation/{name}": value for name, value in metrics.items()}
             | {"seconds": time.perf_counter() - start}
         )
@@ -136,8 +138,8 @@ class Trial:
         return outcomes
 
     def best_weights(self) -> dict[str, Tensor]:
-        """The best epoch's parameters by name, for saving."""
-        return {name: tensor.contiguous() for name, tensor in self._best.items()}
+        """The best epoch's parameters by name, for serving: without those of auxiliary terms."""
+        return {name: tensor.contiguous() for name, tensor in self._best.items() if served(name)}
 
     def state(self) -> bytes:
         """Everything needed to continue, as one block of bytes (see `checkpoint`)."""
@@ -213,7 +215,11 @@ class Trial:
         if self._settings.clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip)
         self._optimiser.step()
-        return {loss.name: loss.total.detach()} | {name: part.mean() for name, part in loss.parts.items()}
+        return (
+            {f"loss/{loss.name}": loss.total.detach()}
+            | {f"loss/{name}": part.mean() for name, part in loss.parts.items()}
+            | {f"weight/{name}": weight.mean() for name, weight in loss.weights.items()}
+        )
 
     def _set_learning_rate(self) -> None:
         settings = self._settings

@@ -1,11 +1,16 @@
 """What a network minimises: `objective`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hail_study.study import catalogue
+from hail_study.study.configuration.auxiliary import Successor, Term
 from hail_study.study.sections import Probability, Section, one_of
+
+
+def _as_set(terms: list[str]) -> list[str]:
+    return sorted(set(terms))
 
 
 class Objective(Section):
@@ -38,3 +43,19 @@ class Objective(Section):
             "its value or back in the course of training; weigh targets in random order (a control)."
         ),
     ] = "loss"
+    auxiliary: Annotated[
+        list[one_of(catalogue.AUXILIARIES)],  # type: ignore[valid-type]
+        AfterValidator(_as_set),
+        Field(description="Terms beside the loss over the items; each has a section of its own name."),
+    ] = []
+    weighting: Annotated[
+        one_of(catalogue.WEIGHTINGS),  # type: ignore[valid-type]
+        Field(description="How much the auxiliary terms weigh in the course of a training."),
+    ] = "fixed"
+    successor: Successor = Field(default_factory=Successor)
+
+
+TERMS: Final[dict[str, type[Section]]] = {
+    name: kind for name, kind in Objective.__annotations__.items() if isinstance(kind, type) and issubclass(kind, Term)
+}
+"""Settings of each auxiliary term, by its name."""
