@@ -1,21 +1,29 @@
-"""Faults while a small study runs, and what became of it: run, break, run again, compare with the uninterrupted table.
+"""Faults while a small study runs, and what became of it: run, break, mend, run again, compare with an unbroken run.
 
-    python benchmarks/faults.py --kills 20
+    python benchmarks/faults.py --kills 20 > analysis/results/harness/faults.md
 
-Each line: the fault; exit status of the command that met it and of the one that continued; whether table.json is the
-same to the byte; whether every trial was recorded once; runs left RUNNING.
+Prints a Markdown table: the fault; what the command that met it said and did, and the one that continued; whether
+every trial is recorded once; runs left RUNNING; whether the final table is the same to the byte as that of a study that
+met no fault. Filling a disk needs root, for a small file system of its own.
 """
 
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+from surroundings import Gate, server, small_disk
 
 from hail_study.record import Record
 from hail_study.study import load
@@ -31,8 +39,87 @@ search: {trials: 3, generation: 3, epochs: 4, space: {training.learning_rate: {l
 seeds: 3
 compute: {checkpoint_seconds: 0}
 """
+_FILE = _STUDY.replace(
+    "{source: planted, users: 120, items: 60, length: 12, max_length: 12, k_core: 0}",
+    "{source: file, path: ratings.csv, max_length: 12, k_core: 0}",
+)
+_OUTAGE = 60.0
 
-Fault = Callable[[Path, subprocess.Popen[bytes]], None]
+
+@dataclass
+class Case:
+    """One study in a folder of its own.
+
+    Attributes:
+        folder: Where it runs.
+        process: The command that is running.
+        said: What it printed.
+        gate: Of its MLflow server, where it has one.
+    """
+
+    folder: Path
+    gate: Gate | None = None
+    process: subprocess.Popen[bytes] | None = None
+    said: str = ""
+
+    def start(self) -> None:
+        log = (self.folder / "log.txt").open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hail_study.run", "faults.yaml"],
+            cwd=self.folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"RAY_ADDRESS": "local", "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self) -> int:
+        assert self.process is not None
+        status = self.process.wait()
+        self.said = (self.folder / "log.txt").read_text()
+        return status
+
+    def kill(self) -> None:
+        if self.running and self.process:
+            os.kill(self.process.pid, signal.SIGKILL)
+
+    def table(self) -> bytes:
+        path = self.folder / "reports" / "faults" / "table.json"
+        return path.read_bytes() if path.exists() else b""
+
+    def wait_for_checkpoint(self) -> None:
+        while self.running and not list((self.folder / ".hail").rglob("epoch-*.safetensors")):
+            time.sleep(0.05)
+
+    def wait_for_trials(self, count: int) -> None:
+        """Wait until so many lines tell of a trial that ended."""
+        while self.running and (self.folder / "log.txt").read_text().count(" finished ") < count:
+            time.sleep(0.1)
+
+
+@dataclass
+class Fault:
+    """What breaks.
+
+    Attributes:
+        strike: Breaks it while the first command runs.
+        study: The study file.
+        mend: Done before the command is given again.
+        expected: Name of the unbroken study to compare with.
+        around: Surroundings of the whole case.
+        look_for: A pattern; the line of the first command's output that has it is shown.
+    """
+
+    strike: Callable[[Case], None]
+    study: str = _STUDY
+    mend: Callable[[Case], None] | None = None
+    expected: str = "planted"
+    around: Callable[[Path], AbstractContextManager[Any]] = nullcontext
+    look_for: str = r"^$"
 
 
 def main() -> None:
@@ -40,101 +127,215 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="random moments at which the driver is killed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a pattern: only faults whose names have it")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    with TemporaryDirectory() as folder:
-        start = time.monotonic()
-        expected = _whole(Path(folder, "whole"))
-        length = time.monotonic() - start
-        print("fault                          met  continued  table      once  left RUNNING", flush=True)
-        faults: dict[str, Fault] = {"a worker is killed": _kill_worker, "a checkpoint is torn": _tear}
+    with tempfile.TemporaryDirectory() as folder:
+        expected, length = _unbroken(Path(folder))
+        faults = _faults()
         for _ in range(arguments.kills):
-            moment = chance.uniform(0.1, 0.95) * length
-            faults[f"driver killed after {moment:.1f} s"] = _kill_after(moment)
+            moment = chance.uniform(0.05, 0.95) * length
+            faults[f"driver killed (SIGKILL) after {moment:.1f} s"] = Fault(_kill_after(moment))
+        print("| fault | what happened | every trial once | left RUNNING | final table |")
+        print("| --- | --- | --- | ---: | --- |", flush=True)
         for number, (name, fault) in enumerate(faults.items()):
-            print(f"{name:30} {_meet(Path(folder, str(number)), fault, expected)}", flush=True)
+            if not arguments.only or re.search(arguments.only, name):
+                print(f"| {name} | {_meet(Path(folder, str(number)), fault, expected)} |", flush=True)
 
 
-def _whole(folder: Path) -> bytes:
-    _prepare(folder)
-    _start(folder).wait()
-    return _table(folder)
-
-
-def _meet(folder: Path, fault: Fault, expected: bytes) -> str:
-    _prepare(folder)
-    process = _start(folder)
-    fault(folder, process)
-    met = process.wait()
-    continued = _start(folder).wait() if met else 0
-    study = load(folder / "faults.yaml")
-    trials = Record(study.file.record, folder).trials("faults")
-    same = "identical" if _table(folder) == expected else "DIFFERENT"
-    left = int((trials["status"] == "running").sum())
-    return f"{met:4} {continued:10}  {same:10} {trials['key'].is_unique!s:5} {left}"
-
-
-def _prepare(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "faults.yaml").write_text(_STUDY)
-
-
-def _start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "hail_study.run", "faults.yaml"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"RAY_ADDRESS": "local"},
-        start_new_session=True,
+def _faults() -> dict[str, Fault]:
+    broken = "arms: [{name: %s, set: {%s}}]\n"
+    huge = _STUDY.replace("compute: {", "compute: {memory: 1, ") + broken % ("huge", "encoder.dim: 16384")
+    wild = _STUDY.replace("search:", "# search:") + broken % (
+        "wild",
+        "training.learning_rate: 1.0e+30, training.clip: 0",
     )
+    served = _STUDY + "record: {tracking: 'http://127.0.0.1:%d'}\n"
+    return {
+        "worker process killed": Fault(_kill_worker),
+        "checkpoint files torn, driver killed": Fault(_tear),
+        "checkpoint disk full for 5 s": Fault(_fill(5), around=small_disk),
+        "checkpoint disk full until the command ends": Fault(
+            _fill(None), mend=_free, around=small_disk, look_for="No space"
+        ),
+        "MLflow server gone for 60 s": Fault(_outage("gone"), served, around=server, look_for="does not answer"),
+        "MLflow server answers 500 for 60 s": Fault(_outage("500"), served, around=server, look_for="500"),
+        "a trial wants more than compute.memory": Fault(_nothing, huge, expected="others", look_for="out of memory"),
+        "a trial's loss is not a number": Fault(_nothing, wild, expected="others", look_for="diverged"),
+        "data file changed while the study runs": Fault(_change, _FILE, expected="file", look_for="changed"),
+        "data file changed, driver killed": Fault(_change_and_kill, _FILE, expected="changed file", look_for="changed"),
+    }
 
 
-def _table(folder: Path) -> bytes:
-    path = folder / "reports" / "faults" / "table.json"
-    return path.read_bytes() if path.exists() else b""
+# --- unbroken studies ---------------------------------------------------------------------------------------------
 
 
-def _kill_after(seconds: float) -> Fault:
-    def kill(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _unbroken(folder: Path) -> tuple[dict[str, bytes], float]:
+    """Name -> table of a study that nothing broke; and how long one takes."""
+    tables, length = {}, 0.0
+    for name, study in (("planted", _STUDY), ("file", _FILE), ("changed file", _FILE)):
+        case = _prepared(folder / name, study)
+        if name == "changed file":
+            _change(case)
+        start = time.monotonic()
+        case.start()
+        case.wait()
+        length = length or time.monotonic() - start
+        tables[name] = case.table()
+    return tables, length
+
+
+def _prepared(folder: Path, study: str) -> Case:
+    folder.mkdir()
+    (folder / "faults.yaml").write_text(study)
+    (folder / "ratings.csv").write_text(_ratings())
+    return Case(folder)
+
+
+def _ratings() -> str:
+    """Walks over a ring of items."""
+    chance = random.Random(7)
+    lines = ["user,item,time"]
+    for user in range(120):
+        item = chance.randrange(60)
+        for step in range(12):
+            item = (item + chance.choice((1, 1, 1, 2, 5))) % 60
+            lines.append(f"{user},{item},{step}")
+    return "\n".join(lines) + "\n"
+
+
+# --- one case -----------------------------------------------------------------------------------------------------
+
+
+def _meet(folder: Path, fault: Fault, expected: dict[str, bytes]) -> str:
+    case = _prepared(folder, fault.study)
+    with fault.around(folder) as surroundings:
+        if isinstance(surroundings, Gate):
+            case.gate = surroundings
+            (folder / "faults.yaml").write_text(fault.study % surroundings.port)
+        case.start()
+        fault.strike(case)
+        met = case.wait()
+        what = _told(case, met, fault)
+        if met not in (0, 3) or fault.mend:
+            if fault.mend:
+                fault.mend(case)
+            case.start()
+            what += f"; again: exit {case.wait()}"
+        study = load(folder / "faults.yaml", check_data=False)
+        trials = Record(study.file.record, folder).trials("faults")
+    left = int((trials["status"] == "running").sum())
+    once = "yes" if trials["key"].is_unique else "NO"
+    return f"{what} | {once} | {left} | {_compared(case, fault, expected, trials)}"
+
+
+def _told(case: Case, status: int, fault: Fault) -> str:
+    """Exit status, and the line that tells of the fault."""
+    plain = [re.sub(r"\s+", " ", line).strip() for line in case.said.splitlines()]
+    found = next((line for line in plain if line and re.search(fault.look_for, line)), "")
+    killed = "killed" if status == -signal.SIGKILL else f"exit {status}"
+    return killed + (f": `{found[:160].replace('|', '/')}`" if found else "")
+
+
+def _compared(case: Case, fault: Fault, expected: dict[str, bytes], trials: pd.DataFrame) -> str:
+    if fault.expected in expected:
+        return "identical" if case.table() == expected[fault.expected] else "DIFFERENT"
+    failed = trials[trials["status"] == "failed"]
+    others = trials[~trials["arm"].isin(failed["arm"])]
+    finished = (others["status"] == "finished").all() and len(others) > 0
+    shown = all(arm.encode() in case.table() for arm in failed["arm"])
+    whole = finished and shown and len(failed) > 0
+    return f"the other arms are whole; {len(failed)} failed trials shown" if whole else "NOT WHOLE"
+
+
+# --- faults -------------------------------------------------------------------------------------------------------
+
+
+def _nothing(case: Case) -> None:
+    """The study itself is the fault."""
+
+
+def _kill_after(seconds: float) -> Callable[[Case], None]:
+    def kill(case: Case) -> None:
         time.sleep(seconds)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
+        case.kill()
 
     return kill
 
 
-def _kill_worker(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _kill_worker(case: Case) -> None:
     """Kill the process that trains, as soon as it has kept a checkpoint."""
-    _checkpoint(folder, process)
-    workers = [child for child in _descendants(process.pid) if b"Trainable" in _command(child)]
+    assert case.process
+    case.wait_for_checkpoint()
+    workers = [child for child in _descendants(case.process.pid) if b"Trainable" in _command(child)]
     if workers:
         os.kill(workers[0], signal.SIGKILL)
 
 
-def _tear(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _tear(case: Case) -> None:
     """Kill the driver and cut the newest checkpoints in half."""
-    _checkpoint(folder, process)
-    os.kill(process.pid, signal.SIGKILL)
+    case.wait_for_checkpoint()
+    case.kill()
     time.sleep(2)
-    for path in (folder / ".hail").rglob("epoch-*.safetensors"):
+    for path in (case.folder / ".hail").rglob("epoch-*.safetensors"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def _checkpoint(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None and not list((folder / ".hail").rglob("epoch-*.safetensors")):
-        time.sleep(0.05)
+def _change(case: Case) -> None:
+    """Append an interaction of every user, once something is trained."""
+    case.wait_for_trials(2)
+    path = case.folder / "ratings.csv"
+    path.write_text(path.read_text() + "".join(f"{user},{user % 60},99\n" for user in range(120)))
+
+
+def _change_and_kill(case: Case) -> None:
+    _change(case)
+    case.kill()
+
+
+def _fill(seconds: float | None) -> Callable[[Case], None]:
+    """Fill the disk as soon as a checkpoint is on it; for some seconds, or for good."""
+
+    def fill(case: Case) -> None:
+        case.wait_for_checkpoint()
+        until = time.monotonic() + seconds if seconds else float("inf")
+        with (case.folder / ".hail" / "filler").open("ab", buffering=0) as filler:
+            while case.running and time.monotonic() < until:
+                with suppress(OSError):
+                    while True:
+                        filler.write(bytes(512))
+                time.sleep(0.02)
+        if seconds:
+            _free(case)
+
+    return fill
+
+
+def _free(case: Case) -> None:
+    (case.folder / ".hail" / "filler").unlink()
+
+
+def _outage(mode: str) -> Callable[[Case], None]:
+    def strike(case: Case) -> None:
+        case.wait_for_trials(2)
+        assert case.gate
+        case.gate.mode = mode
+        time.sleep(_OUTAGE)
+        case.gate.mode = "open"
+
+    return strike
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
 
 
 def _descendants(parent: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
+            with suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
     found, waiting = [], [parent]
     while waiting:
         below = children.get(waiting.pop(), [])

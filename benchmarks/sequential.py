@@ -1,6 +1,6 @@
 """False-positive rate and seeds of `seeds: {min, max, until: decided}`, by simulated studies through the real agenda.
 
-    python benchmarks/sequential.py --studies 2000
+    python benchmarks/sequential.py --studies 4000 > analysis/results/harness/sequential.md
 
 A/A studies: every arm is the reference again, so each `better` or `worse` is false. A study errs if any of its
 comparisons does; at most the nominal 5 % of the studies may. `naive` looks as often with uncorrected intervals.
@@ -26,12 +26,13 @@ seeds: {{min: 5, max: 30, step: {step}, until: decided, spending: {spending}}}
 
 
 def main() -> None:
-    """Print one line for each setting."""
+    """Print a Markdown table, one line for each setting."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=2000)
     studies = parser.parse_args().studies
-    print(f"{studies} studies each; level 5 %; looks from 5 to 30 pairs")
-    print("arms  spending        step  effect  any verdict  seeds a comparison   naive")
+    print(f"{studies:,} studies each; level 5 %; looks from 5 to 30 pairs, `step` apart; effect 0: an A/A study.\n")
+    print("| comparisons | spending | step | effect | any verdict | seeds a comparison | naive |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for arms, spending, step, effect in (
         (1, "obrien-fleming", 5, 0.0),
         (1, "pocock", 5, 0.0),
@@ -45,10 +46,8 @@ def main() -> None:
         found = [_simulate(study, np.random.default_rng([arms, step, seed]), effect) for seed in range(studies)]
         wrong, seeds, naive = np.mean(found, axis=0)
         error = (wrong * (1 - wrong) / studies) ** 0.5
-        print(
-            f"{arms:4}  {spending:15} {step:4}  {effect:6}  {wrong:6.2%} ± {error:.2%}  {seeds:19.1f}  {naive:6.2%}",
-            flush=True,
-        )
+        rate = f"{wrong:.2%} ± {error:.2%}"
+        print(f"| {arms} | {spending} | {step} | {effect:g} | {rate} | {seeds:.1f} | {naive:.2%} |", flush=True)
 
 
 def _study(arms: int, spending: str, step: int) -> Study:

@@ -5,13 +5,15 @@ no arm waits for another and the cluster never idles at a barrier.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from hail_study.execution.population import Population
 from hail_study.execution.sampling import Proposals, Tried, better_if_less, measurement
 from hail_study.execution.seeds import SeedPlan
 from hail_study.study import Arm, Study, TrialSpec, Value, configure
+from hail_study.study.schema import Pbt
 
 Status = Literal["finished", "pruned", "failed"]
 
@@ -37,6 +39,7 @@ class ArmAgenda:
     """The trials of one arm, in the order in which they may start.
 
     Attributes:
+        fingerprint: Of the arm's prepared data.
         budget: Search trials; fewer than asked for where a finite space is exhausted.
         specs: Trials handed out so far, by key.
         outcomes: How those that ended did.
@@ -45,16 +48,24 @@ class ArmAgenda:
     def __init__(self, study: Study, arm: Arm, fingerprint: str, code: str, earlier: Sequence[Tried] = ()) -> None:
         self.arm = arm
         self._file = study.file
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._code = code
         self._search = study.file.search if arm.space else None
-        self.budget = self._search.trials if self._search else 0
+        self._population = self._populated()
+        self.budget = self._search.budget(arm.configuration.training.epochs) if self._search else 0
         self._select = arm.configuration.evaluation.select
         self._proposals = Proposals(arm.space, self._search, arm.key, self._select, earlier) if self._search else None
         self._told = 0
         self.seeds = study.file.seed_list
         self.specs: dict[str, TrialSpec] = {}
         self.outcomes: dict[str, Outcome] = {}
+
+    def _populated(self) -> Population | None:
+        search = self._search
+        if search is None or not isinstance(search.scheduler, Pbt):
+            return None
+        epochs = search.epochs or self.arm.configuration.training.epochs
+        return Population(search.scheduler, self.arm.space, search.trials, epochs, search.seed, self.arm.key)
 
     @property
     def planned(self) -> int:
@@ -86,16 +97,17 @@ class ArmAgenda:
         Where none keeps them, those come first that miss them least. A pruned trial counts only where no other
         finished.
         """
-        ended = [(self.outcomes[spec.key], spec) for spec in self.searched if spec.key in self.outcomes]
+        ended = [spec for spec in self.searched if spec.key in self.outcomes]
         for status in ("finished", "pruned"):
-            candidates = [
-                (self._excess(spec), -gain, spec.number, spec)
-                for outcome, spec in ended
-                if outcome.status == status and (gain := self._gain(spec)) is not None
-            ]
-            if candidates:
-                return min(candidates, key=lambda candidate: candidate[:3])[3]
+            if ranked := self._ranked(spec for spec in ended if self.outcomes[spec.key].status == status):
+                return ranked[0]
         return None
+
+    def _ranked(self, ended: Iterable[TrialSpec]) -> list[TrialSpec]:
+        """Those that gave a value, best first."""
+        valued = [(spec, gain) for spec in ended if (gain := self._gain(spec)) is not None]
+        order = sorted(valued, key=lambda one: (self._excess(one[0]), -one[1], one[0].number))
+        return [spec for spec, _ in order]
 
     def _gain(self, spec: TrialSpec) -> float | None:
         """A trial's first objective, turned so that larger is better."""
@@ -126,10 +138,10 @@ class ArmAgenda:
 
     def _next_search(self) -> TrialSpec | None:
         assert self._search is not None
-        assert self._proposals is not None
         searched = self.searched
         number = len(searched)
-        earlier = searched[: number - number % self._search.generation]
+        together = self._population.members if self._population else self._search.generation
+        earlier = searched[: number - number % together]
         if any(spec.key not in self.outcomes for spec in earlier):
             return None
         self._learn(earlier)
@@ -137,14 +149,35 @@ class ArmAgenda:
             self.budget = number
             return None
         for attempt in range(_ATTEMPTS):
-            found = self._proposals.propose(number, attempt)
-            if found is None:
+            spec = self._member(number, attempt, earlier) if self._population else self._proposed(number, attempt)
+            if spec is None:
                 break
-            spec = self._spec("search", self._search.seed, found, number)
             if spec.key not in self.specs:
                 return spec
         self.budget = number
         return None
+
+    def _proposed(self, number: int, attempt: int) -> TrialSpec | None:
+        assert self._search is not None
+        assert self._proposals is not None
+        found = self._proposals.propose(number, attempt)
+        return None if found is None else self._spec("search", self._search.seed, found, number)
+
+    def _member(self, number: int, attempt: int, earlier: Sequence[TrialSpec]) -> TrialSpec | None:
+        """A search trial of a population: one member's round."""
+        assert self._proposals is not None
+        assert self._population is not None
+        members = self._population.members
+        if number < members:
+            found = self._proposals.propose(number, attempt)
+            course = None if found is None else self._population.first(number, found)
+        else:
+            ranked, own = self._ranked(earlier[-members:]), earlier[number - members]
+            course = self._population.next(number, attempt, ranked, own)
+        if course is None:
+            return None
+        spec = self._spec("search", course.seed, course.hyperparameters, number)
+        return replace(spec, before=course.before, piece=course.piece)
 
     def _learn(self, ended: Sequence[TrialSpec]) -> None:
         assert self._proposals is not None
@@ -168,7 +201,8 @@ class ArmAgenda:
         if confirmed >= len(self.seeds):
             return None
         chosen = dict(self.best.hyperparameters) if self.best else {}
-        return self._spec("confirm", self.seeds[confirmed], chosen, None)
+        spec = self._spec("confirm", self.seeds[confirmed], chosen, None)
+        return replace(spec, before=self.best.before) if self.best and self.best.before else spec
 
     def scores(self, metric: str) -> dict[int, float]:
         """Test metric by seed, of the confirm trials that finished."""
@@ -193,7 +227,7 @@ class ArmAgenda:
             phase=phase,
             seed=seed,
             configuration=configure(self.arm.configuration, changes),
-            fingerprint=self._fingerprint,
+            fingerprint=self.fingerprint,
             code=self._code,
             number=number,
             hyperparameters=dict(hyperparameters),

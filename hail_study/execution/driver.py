@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from hail_study.data import Dataset, prepare
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
 from hail_study.execution.cluster import cluster, wants
+from hail_study.execution.notices import DataFiles, outdated
 from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
@@ -129,6 +130,7 @@ def execute(
         hail_study.record.RecordError: The record cannot be read or written.
         OSError: The checkpoint store cannot be written.
     """
+    files = DataFiles(study)
     data = datasets(study)
     trials = record.trials(study.file.name)
     taken = learned(study, record, trials)
@@ -143,17 +145,22 @@ def execute(
     ending = Ending(complete=False)
     try:
         record_baselines(record, study, data)
-        for line in taken.told:
-            console.print(line, highlight=False, soft_wrap=True)
+        _tell(console, [*taken.told, *outdated(study, agenda, trials)])
         spent = _tune(study, agenda, data, record, store, console, address, trials, session)
         ending = replace(_report(study, record, directory, agenda), spent="" if agenda.done else spent)
         if ending.spent:
             record.describe(f"Ended early: {ending.spent}.")
         for path in ending.reports:
             record.attach(path, "report")
+        _tell(console, files.changed())
     finally:
         record.end("finished" if ending.complete else "interrupted")
     return ending
+
+
+def _tell(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> Ending:
@@ -181,7 +188,7 @@ def _tune(
 ) -> str:
     """Train; returns the budget that ended it, in words, or nothing."""
     compute = study.file.compute
-    recorder = Recorder(record, store)
+    recorder = Recorder(record, store, agenda)
     # Ray takes SIGTERM for itself when it starts, so the handler comes after it.
     with cluster(compute, address) as slots, termination_as_interrupt(record), Progress(agenda, console) as progress:
         import ray
@@ -198,6 +205,7 @@ def _tune(
             storage=store.uri,
             interval=compute.checkpoint_seconds,
             threads=compute.threads or max(1, int(compute.cpus)),
+            memory=compute.memory,
             **({"session": session} if session else {}),
         )
         nodes = sum(node["Alive"] for node in ray.nodes())

@@ -3,22 +3,30 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from hail_study.execution.agenda import Outcome
+from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.store import Store
 from hail_study.record import Record
 from hail_study.study import TrialSpec
 
 
 class Recorder:
-    """Writes trials to the record and, when the record has them whole, forgets them in the store."""
+    """Writes trials to the record and, when the record has them whole, forgets them in the store.
 
-    def __init__(self, record: Record, store: Store) -> None:
+    The states that a population's members left stay there until the arm's search is over: others may go on from them.
+    """
+
+    def __init__(self, record: Record, store: Store, agenda: Agenda) -> None:
         self._record = record
         self._store = store
+        self._agenda = agenda
         self._started: set[str] = set()
-        self._whole: dict[str, ExitStack] = {}
+        self._whole: dict[str, tuple[TrialSpec, ExitStack]] = {}
+        self._over: set[str] = set()
 
     def started(self, spec: TrialSpec) -> None:
+        if spec.phase == "confirm" and spec.arm not in self._over:
+            self._over.add(spec.arm)
+            self._forget_population(spec.arm)
         self._started.add(spec.key)
         self._record.start(spec)
 
@@ -36,7 +44,7 @@ class Recorder:
             metrics = {f"validation/{spec.configuration.evaluation.select}": outcome.value}
         self._record.finish(spec.key, outcome.status, metrics, folder, error)
         if outcome.status != "failed":
-            self._whole[spec.key] = files
+            self._whole[spec.key] = spec, files
         self._forget_written()
 
     def settle(self) -> None:
@@ -47,5 +55,11 @@ class Recorder:
     def _forget_written(self) -> None:
         """Never waits: while the record cannot be reached, trials go on and their files stay."""
         for key in [key for key in self._whole if self._record.written(key)]:
-            self._whole.pop(key).close()
-            self._store.forget(key)
+            spec, files = self._whole.pop(key)
+            files.close()
+            self._store.forget(key, states=spec.piece is None or spec.arm in self._over)
+
+    def _forget_population(self, arm: str) -> None:
+        for spec in self._agenda.arms[arm].searched:
+            if spec.piece and spec.key not in self._whole:
+                self._store.forget(spec.key)

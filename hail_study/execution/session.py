@@ -4,13 +4,14 @@ import json
 import logging
 import time
 import traceback
+from itertools import chain
 from typing import Any
 
-import torch
-
 from hail_study.data import Dataset
+from hail_study.execution.memory import is_out_of_memory
 from hail_study.execution.store import Store
-from hail_study.study import TrialSpec
+from hail_study.study import Configuration, TrialSpec
+from hail_study.study.measures import sign
 from hail_study.tasks.task import parameters
 from hail_study.training.checkpoint import TornCheckpoint
 from hail_study.training.result import trial_files
@@ -35,13 +36,13 @@ class Session:
 
     def __init__(self, spec: TrialSpec, prepared: Dataset, store: Store, device: str, interval: float) -> None:
         self._spec = spec
+        self._prepared = prepared
         self._store = store
+        self._device = device
         self._interval = interval
-        self._reported = 0
+        self._reported = self._start = spec.piece.start if spec.piece else 0
         self._kept = store.result_metrics(spec.key)
-        if self._kept is None:
-            self._trial = Trial(spec.configuration, prepared, spec.seed, device)
-            self._resume()
+        self._opened: Trial | None = None
         self._saved = time.monotonic()
 
     def step(self) -> dict[str, Any]:
@@ -59,75 +60,123 @@ class Session:
         except OSError:
             raise
         except Exception as error:
+            self._opened = None
             return self._failed(error)
 
+    @property
+    def _trial(self) -> Trial:
+        """The training, opened where it stood."""
+        if self._opened is None:
+            self._opened = self._new(self._spec.configuration_at(0))
+            self._resume(self._opened)
+        return self._opened
+
+    def _new(self, configuration: Configuration) -> Trial:
+        return Trial(configuration, self._prepared, self._spec.seed, self._device)
+
     def _step(self) -> dict[str, Any]:
-        if not self._trial.done:
+        if not self._done:
+            self._turn()
             self._trial.step()
         entries = self._trial.history[self._reported :]
-        self._reported = len(self._trial.history)
+        self._reported = max(self._reported, self._trial.epoch)
         result = {"entries": entries, "epoch": self._trial.epoch, "value": self._value(), "done": False}
-        if self._trial.done:
+        if self._done:
             return self._finish(result)
         self._checkpoint()
         return result
 
-    def _value(self) -> float:
-        return float(self._trial.validation()[f"validation/{self._spec.configuration.evaluation.select}"])
+    @property
+    def _done(self) -> bool:
+        """A piece of a member of a population ends at its epoch and nowhere else."""
+        piece = self._spec.piece
+        return self._trial.epoch >= piece.stop if piece else self._trial.done
+
+    def _turn(self) -> None:
+        """Go on with other hyperparameters where the trial's schedule says so."""
+        wanted = self._spec.configuration_at(self._trial.epoch)
+        if wanted != self._trial.configuration:
+            state = self._trial.state()
+            self._opened = self._new(wanted)
+            self._opened.load(state)
+
+    def _value(self) -> float | None:
+        found = self._validation().get(f"validation/{self._spec.configuration.evaluation.select}")
+        return None if found is None else float(found)
+
+    def _validation(self) -> dict[str, float]:
+        """Validation metrics of the best epoch; of a piece, of the best among its own."""
+        if self._spec.piece is None:
+            return self._trial.validation()
+        return {name: value for name, value in self._best_of_piece().items() if name.startswith("validation/")}
+
+    def _best_of_piece(self) -> dict[str, float]:
+        selected = self._spec.configuration.evaluation.select
+        own = self._trial.history[self._start :]
+        return max(own, key=lambda entry: sign(selected) * entry[f"validation/{selected}"], default={})
 
     def _finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Search trials never see test data; confirm trials see it here, once."""
         files = trial_files(self._trial)
-        metrics = self._trial.validation() | self._costs()
+        metrics = self._validation() | self._costs()
         if self._spec.phase == "confirm":
             outcomes = self._trial.test()
             files |= outcomes.files()
             metrics |= {f"test/{name}": value for name, value in outcomes.metrics().items()}
+        if self._spec.piece:
+            self._save()
         finished = result | {"done": True, "status": "finished", "metrics": metrics}
-        whole = finished | {"entries": self._trial.history}
+        whole = finished | {"entries": self._trial.history[self._start :]}
         self._store.save_result(self._spec.key, files, json.dumps(whole).encode())
         return finished
 
     def _costs(self) -> dict[str, float]:
+        own = self._trial.history[self._start :]
+        best = self._best_of_piece()["epoch"] if self._spec.piece else self._trial.best_epoch
         return {
-            "epochs": self._trial.epoch,
-            "best_epoch": self._trial.best_epoch,
+            "epochs": len(own),
+            "best_epoch": best,
             "best_peer": self._trial.best_peer,
             "updates": self._trial.updates,
-            "seconds": sum(entry["seconds"] for entry in self._trial.history),
+            "seconds": sum(entry["seconds"] for entry in own),
             "parameters": parameters(self._trial.network),
         }
 
     def _failed(self, error: Exception) -> dict[str, Any]:
         text = "".join(traceback.format_exception(error)).strip()
-        reason = {
-            Diverged: f"diverged: {error}",
-            torch.OutOfMemoryError: f"out of memory: {error}",
-            MemoryError: "out of memory",
-        }.get(type(error), f"{type(error).__name__}: {error}")
+        kind = type(error).__name__
+        if isinstance(error, Diverged):
+            kind = "diverged"
+        elif is_out_of_memory(error):
+            kind = "out of memory"
         return {
             "entries": [],
             "epoch": 0,
             "value": None,
             "done": True,
             "status": "failed",
-            "error": f"{reason}\n\n{text}",
+            "error": f"{kind}: {error}\n\n{text}",
         }
 
     def _checkpoint(self) -> None:
+        if time.monotonic() - self._saved >= self._interval:
+            self._save()
+
+    def _save(self) -> None:
         """A checkpoint that cannot be written costs repeated work after a loss, not the trial."""
-        if time.monotonic() - self._saved < self._interval:
-            return
         try:
             self._store.save(self._spec.key, self._trial.epoch, self._trial.state())
         except OSError as error:
             _log.warning("%s: no checkpoint at epoch %d: %s", self._spec.label, self._trial.epoch, error)
         self._saved = time.monotonic()
 
-    def _resume(self) -> None:
-        for blob in self._store.checkpoints(self._spec.key):
+    def _resume(self, trial: Trial) -> None:
+        """Continue the newest whole checkpoint, of a piece also that of the piece it goes on from."""
+        parent = self._spec.piece.parent if self._spec.piece else None
+        keys = [self._spec.key, *([parent] if parent else [])]
+        for blob in chain.from_iterable(self._store.checkpoints(key) for key in keys):
             try:
-                self._trial.load(blob)
+                trial.load(blob)
             except TornCheckpoint as error:
                 _log.warning("%s: %s", self._spec.label, error)
             else:

@@ -15,7 +15,7 @@ from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
 from hail_study.record import Record
-from hail_study.study import Study, TrialSpec
+from hail_study.study import Piece, Study, TrialSpec
 from hail_study.training.metrics import Ranking
 from hail_study.training.ranks import ranks_parquet
 
@@ -57,7 +57,8 @@ def curve(spec: TrialSpec) -> list[dict[str, float]]:
     """History entries: a metric that rises towards a level of the trial's own."""
     random, settings = _random(spec), spec.configuration
     level = 0.1 + 0.02 * random.normal() - 0.02 * abs(np.log10(settings.training.learning_rate) + 3)
-    steps = np.arange(1, settings.training.epochs + 1)
+    piece = spec.piece or Piece(0, settings.training.epochs)
+    steps = np.arange(piece.start + 1, piece.stop + 1)
     values = level * (1 - np.exp(-steps / 3)) + 0.002 * random.normal(size=len(steps))
     name = f"validation/{settings.evaluation.select}"
     return [

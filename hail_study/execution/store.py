@@ -84,9 +84,9 @@ class Store:
             fs.copy_files(source, folder, source_filesystem=self._fs)
             yield Path(folder)
 
-    def forget(self, key: str) -> None:
-        """Drop everything of a trial: its record is complete."""
-        path = f"{self._root}/{key}"
+    def forget(self, key: str, states: bool = True) -> None:
+        """Drop what there is of a trial, as its record is complete: its result, and its checkpoints with `states`."""
+        path = f"{self._root}/{key}" if states else f"{self._root}/{key}/{_RESULT}"
         if self._fs.get_file_info(path).type == fs.FileType.Directory:
             self._fs.delete_dir(path)
 

@@ -15,11 +15,12 @@ from ray.tune.search import Searcher
 
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
+from hail_study.execution.memory import limit_memory
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
-from hail_study.study.schema import HyperBand, Median
+from hail_study.study.schema import HyperBand, Median, Pbt
 
 TICKET = "ticket"
 
@@ -44,10 +45,12 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         storage: str = "",
         interval: float = 0.0,
         threads: int = 1,
+        memory: float | None = None,
         session: type[Session] = Session,
     ) -> None:
         """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
         self._kind = session
+        limit_memory(memory)
         torch.set_num_threads(threads)
         self._datasets = datasets or {}
         self._store = Store(storage)
@@ -173,8 +176,8 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 def scheduler_for(search: Search | None, epochs: int, metric: str) -> TrialScheduler:
-    """The scheduler that a study file asks for."""
-    if search is None or isinstance(search.scheduler, str):
+    """The scheduler that a study file asks for; a population's rounds are the agenda's (see `population`)."""
+    if search is None or isinstance(search.scheduler, str | Pbt):
         return FIFOScheduler()
     longest = search.epochs or epochs
     common = {"time_attr": "epoch", "metric": "value", "mode": "min" if lower_is_better(metric) else "max"}

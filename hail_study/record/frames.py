@@ -31,6 +31,7 @@ COLUMNS: Final = {
     "error": "object",
     "configuration": "object",
     "hyperparameters": "object",
+    "schedule": "object",
 }
 """Columns of `trials` besides the metrics, with their types."""
 
@@ -67,6 +68,7 @@ def _row(run: StoredRun, arms: dict[str, str]) -> dict[str, Any]:
         "error": tags.get(names.ERROR) if status == "failed" else None,
         "configuration": names.nested({path: names.value(level) for path, level in run.parameters.items()}),
         "hyperparameters": names.value(tags.get(names.HYPERPARAMETERS, "{}")),
+        "schedule": names.value(tags.get(names.SCHEDULE, "[]")),
     } | metrics
 
 

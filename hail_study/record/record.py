@@ -170,7 +170,8 @@ class Record:
         Returns:
             Columns: run_id, key, arm_key, arm, phase, seed, number, status ("finished", "failed", "pruned", "running",
             "interrupted"), fingerprint, code, started, epochs, seconds, error, configuration (dict), hyperparameters
-            (dict), and one per final metric ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
+            (dict), schedule (list of [until epoch, hyperparameters] that came before), and one per final metric
+            ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
         """
         from hail_study.record import frames
 

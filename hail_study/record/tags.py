@@ -66,9 +66,16 @@ def of_trial(spec: "TrialSpec") -> Tags:
         names.FINGERPRINT: spec.fingerprint,
         names.CODE: spec.code,
         names.HYPERPARAMETERS: names.text(dict(spec.hyperparameters)),
+        names.SCHEDULE: schedule(spec),
         names.NOTE: notes.of_trial(spec),
     }
     return {name: text for name, text in tags.items() if text}
+
+
+def schedule(spec: "TrialSpec") -> str:
+    """Epochs until which a trial has other hyperparameters than in the end, and these; empty for most."""
+    stretches = [[one.until, dict(one.hyperparameters)] for one in spec.before]
+    return names.text(stretches) if stretches else ""
 
 
 def inherited(provenance: Mapping[str, str]) -> Tags:

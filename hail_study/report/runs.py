@@ -45,7 +45,7 @@ def runs(results: Results) -> list[ArmRuns]:
     file, found = results.study.file, []
     for arm in results.study.arms:
         search, confirm = results.of(arm, "search"), results.of(arm)
-        planned = file.search.trials if file.search and arm.space else 0
+        planned = file.search.budget(arm.configuration.training.epochs) if file.search and arm.space else 0
         found.append(
             ArmRuns(
                 arm=arm.name,

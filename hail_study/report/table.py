@@ -125,7 +125,7 @@ def build_table(results: Results, users: bool = True) -> Table:
         results: As `hail_study.report.results` reads them.
         users: Also compute, for the primary metric, the intervals over seeds and users, which need every trial's ranks.
     """
-    study, metrics = results.study, results.study.file.metrics
+    study, metrics, search = results.study, results.study.file.metrics, results.study.file.search
     families, comparisons = {}, {}
     for metric in metrics.report:
         families[metric], comparisons[metric] = _compare_all(results, metric)
@@ -141,7 +141,7 @@ def build_table(results: Results, users: bool = True) -> Table:
         arms=rows,
         baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
         seeds=tuple(study.file.seed_list),
-        planned_search=study.file.search.trials if study.file.search else 0,
+        planned_search=search.budget(study.reference.configuration.training.epochs) if search else 0,
         claims=evaluate(results),
         effects={metric: effects(results, metric) for metric in families},
         provenance=results.provenance(),

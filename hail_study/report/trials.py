@@ -27,8 +27,10 @@ def _wanted(rows: pd.DataFrame, study: "Study") -> pd.Series:
     """Which rows are trials that the study file, as it now stands, asks for."""
     ours = rows["arm_key"].isin([arm.key for arm in study.arms])
     confirm = (rows["phase"] == "confirm") & ours & rows["seed"].isin(study.file.seed_list)
-    budget = study.file.search.trials if study.file.search else 0
-    search = (rows["phase"] == "search") & ours & (pd.to_numeric(rows["number"]) < budget)
+    searched = study.file.search
+    budgets = {arm.key: searched.budget(arm.configuration.training.epochs) for arm in study.arms} if searched else {}
+    within = pd.to_numeric(rows["number"]) < rows["arm_key"].map(budgets).fillna(0)
+    search = (rows["phase"] == "search") & ours & within
     return confirm | search | (rows["phase"] == "baseline")
 
 
@@ -40,6 +42,8 @@ def _latest_version(rows: pd.DataFrame) -> pd.Series:
     baseline, confirm = rows["phase"] == "baseline", rows["phase"] == "confirm"
     current &= baseline | rows["fingerprint"].eq(_last_of(rows, rows["fingerprint"], current & ~baseline))
     choice = rows["hyperparameters"].map(_canonical)
+    if "schedule" in rows:
+        choice += rows["schedule"].map(repr)
     return current & (~confirm | choice.eq(_last_of(rows, choice, current & confirm)))
 
 

@@ -21,7 +21,7 @@ from hail_study.study.factors import flatten
 from hail_study.study.json_schema import json_schema
 from hail_study.study.keys import code_version
 from hail_study.study.load import load
-from hail_study.study.model import Arm, Phase, Study, TrialSpec
+from hail_study.study.model import Arm, Phase, Piece, Stretch, Study, TrialSpec
 from hail_study.study.plan import ArmPlan, Plan, plan
 from hail_study.study.power import Power
 from hail_study.study.schema import Asha, Choices, Compute, Metrics, Range, RecordSettings, Search, StudyFile
@@ -47,6 +47,7 @@ __all__ = [
     "Objective",
     "Peers",
     "Phase",
+    "Piece",
     "Place",
     "Plan",
     "PlantedData",
@@ -57,6 +58,7 @@ __all__ = [
     "RecordSettings",
     "Rule",
     "Search",
+    "Stretch",
     "Study",
     "StudyError",
     "StudyFile",

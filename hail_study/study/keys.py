@@ -7,7 +7,7 @@ default leaves old keys as they are. Names, descriptions, resources and the reco
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +45,15 @@ def arm_key(configuration: Configuration, reference: Configuration, pinned: Iter
     return digest(parts | ({"pinned": sorted(pinned)} if pinned else {}), 12)
 
 
-def trial_key(configuration: Configuration, phase: str, seed: int, fingerprint: str, code: str, arm: str) -> str:
+def trial_key(
+    configuration: Configuration,
+    phase: str,
+    seed: int,
+    fingerprint: str,
+    code: str,
+    arm: str,
+    course: Mapping[str, object] | None = None,
+) -> str:
     """The key of a trial, 16 hexadecimal digits.
 
     Args:
@@ -56,12 +64,13 @@ def trial_key(configuration: Configuration, phase: str, seed: int, fingerprint: 
         code: Version of the training code.
         arm: Key of the arm, or a baseline's name. Two arms that happen to choose equal hyperparameters keep runs of
             their own, so that each arm's results stand complete under it.
+        course: Of a training that changes on the way, or is a part of one: how; empty for any other.
     """
     levels: dict[str, Value] = {
         factor: value for factor, value in differing(configuration).items() if factor not in LOCATION
     }
     parts = {"meaning": MEANING, "configuration": levels, "phase": phase, "seed": seed}
-    return digest(parts | {"fingerprint": fingerprint, "code": code, "arm": arm}, 16)
+    return digest(parts | {"fingerprint": fingerprint, "code": code, "arm": arm, **(course or {})}, 16)
 
 
 def code_version(packages: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from hail_study.study.claims import Claim
 from hail_study.study.configuration import Configuration
+from hail_study.study.configure import configure
 from hail_study.study.errors import did_you_mean
 from hail_study.study.factors import level
 from hail_study.study.keys import trial_key
@@ -43,6 +44,29 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """The first part of a training that changes its hyperparameters on the way: until when, and with which."""
+
+    until: int
+    hyperparameters: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The part of a training that one search trial of a population is: its epochs, and the key of what it goes on from.
+
+    Attributes:
+        start: Epochs trained before.
+        stop: Epochs trained at its end.
+        parent: Key of the trial whose state it starts from; None at the beginning.
+    """
+
+    start: int
+    stop: int
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """One training: a configuration on a seed, for an arm and a phase of the study.
 
@@ -56,6 +80,8 @@ class TrialSpec:
         code: Version of the training code.
         number: Of a search trial within its arm, from 0.
         hyperparameters: What the search chose.
+        before: Stretches with other hyperparameters, trained first (population-based training).
+        piece: Which part of the training this is, where it is not the whole.
     """
 
     arm: str
@@ -67,11 +93,23 @@ class TrialSpec:
     code: str = ""
     number: int | None = None
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    before: tuple[Stretch, ...] = ()
+    piece: Piece | None = None
 
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits; trials with equal keys are the same training for the same arm."""
-        return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, self.arm)
+        course: dict[str, object] = {}
+        if self.before:
+            course["before"] = [[one.until, dict(one.hyperparameters)] for one in self.before]
+        if self.piece:
+            course["stop"] = self.piece.stop
+        return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, self.arm, course)
+
+    def configuration_at(self, epoch: int) -> Configuration:
+        """What the epoch after so many is trained with."""
+        stretch = next((one for one in self.before if epoch < one.until), None)
+        return configure(self.configuration, stretch.hyperparameters) if stretch else self.configuration
 
     @property
     def label(self) -> str:

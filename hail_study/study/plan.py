@@ -8,6 +8,7 @@ from typing import Any
 from hail_study.study.arms import name_of
 from hail_study.study.model import Arm, Study
 from hail_study.study.power import Power, power_of
+from hail_study.study.schema import Pbt
 from hail_study.study.sections import Value
 from hail_study.study.space import described, size
 
@@ -136,7 +137,8 @@ def _arm_plan(
     done = {"search": min(recorded.get("search", 0), search), "confirm": min(recorded.get("confirm", 0), confirm)}
     epochs = arm.configuration.training.epochs
     search_epochs = (study.file.search.epochs if study.file.search else None) or epochs
-    left = (search - done["search"]) * search_epochs + (confirm - done["confirm"]) * epochs
+    rounds = study.file.search.rounds(epochs) if study.file.search else 1
+    left = (search - done["search"]) * search_epochs / rounds + (confirm - done["confirm"]) * epochs
     return ArmPlan(
         name=arm.name,
         names=arm.names,
@@ -154,8 +156,9 @@ def _arm_plan(
 def _budget(study: Study, arm: Arm) -> int:
     if study.file.search is None or not arm.space:
         return 0
-    levels = size(arm.space)
-    return study.file.search.trials if levels is None else min(study.file.search.trials, levels)
+    levels, search = size(arm.space), study.file.search
+    members = search.trials if levels is None or isinstance(search.scheduler, Pbt) else min(search.trials, levels)
+    return members * search.rounds(arm.configuration.training.epochs)
 
 
 def changes_of(arm: ArmPlan) -> str:

@@ -110,7 +110,23 @@ class Median(Section):
     trials: Annotated[int, Field(ge=1, description="Trials of the arm that a median needs.")] = 3
 
 
-_SCHEDULERS: Final = {"asha": Asha, "hyperband": HyperBand, "median": Median}
+class Pbt(Section):
+    """Population-based training: `search.trials` members of which the worst copy the best (Jaderberg et al., 2017).
+
+    Rounds are synchronous. Confirm trials follow the schedule of hyperparameters that the best member went through.
+    """
+
+    name: Literal["pbt"] = "pbt"
+    interval: Annotated[int, Field(ge=1, description="Epochs of a round.")] = 5
+    quantile: Annotated[
+        float, Field(gt=0, le=0.5, description="Share of the members that gives up, and of those they copy.")
+    ] = 0.25
+    resample: Annotated[
+        float, Field(ge=0, le=1, description="Chance that a copied hyperparameter is drawn anew instead of moved.")
+    ] = 0.25
+
+
+_SCHEDULERS: Final = {"asha": Asha, "hyperband": HyperBand, "median": Median, "pbt": Pbt}
 
 
 def _scheduler(name: str) -> Any:
@@ -182,10 +198,11 @@ class Search(Section):
         str | None, Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard.")
     ] = None
     scheduler: Annotated[
-        Annotated[Literal["none", "asha", "hyperband", "median"], AfterValidator(_scheduler), Tag("text")]
+        Annotated[Literal["none", "asha", "hyperband", "median", "pbt"], AfterValidator(_scheduler), Tag("text")]
         | Annotated[Asha, Tag("asha")]
         | Annotated[HyperBand, Tag("hyperband")]
-        | Annotated[Median, Tag("median")],
+        | Annotated[Median, Tag("median")]
+        | Annotated[Pbt, Tag("pbt")],
         Discriminator(_scheduler_form),
     ] = "none"
 
@@ -195,7 +212,19 @@ class Search(Section):
             raise ValueError("scheduler: trials are stopped by one metric; with several objectives it must be none")
         if len(self.objectives) > 1 and self.sampler == "cmaes":
             raise ValueError("sampler: cmaes searches for one objective; use tpe, gp, nsga2 or nsga3")
+        if isinstance(self.scheduler, Pbt) and self.trials < 2:
+            raise ValueError("trials: a population has at least 2 members")
         return self
+
+    def rounds(self, epochs: int) -> int:
+        """Search trials of each member of a population of an arm that trains for so many epochs; else 1."""
+        if not isinstance(self.scheduler, Pbt):
+            return 1
+        return -(-(self.epochs or epochs) // self.scheduler.interval)
+
+    def budget(self, epochs: int) -> int:
+        """Search trials of an arm that trains for so many epochs, at most."""
+        return self.trials * self.rounds(epochs)
 
 
 class Metrics(Section):

@@ -1,6 +1,7 @@
 """Checks of the search space that need no arm: factors, levels, limits and conditions."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from hail_study.study.configuration import Configuration
 from hail_study.study.configure import changed
@@ -8,11 +9,21 @@ from hail_study.study.errors import Problem, StudyError, did_you_mean
 from hail_study.study.factors import is_number, unknown_factor
 from hail_study.study.positions import Path
 from hail_study.study.problems import Problems, concerns
-from hail_study.study.schema import Choices, Range, Search
+from hail_study.study.schema import Choices, Pbt, Range, Search
 from hail_study.study.sections import Value
 from hail_study.study.space import Space, circle, contains, described, dimensions, level_paths, probes, size
 
 _SPACE: Path = ("search", "space")
+_WHILE_TRAINING: Final = frozenset(
+    {
+        *(f"training.{name}" for name in ("learning_rate", "weight_decay", "clip")),
+        *(f"encoder.{name}" for name in ("dropout", "attention_dropout", "mask", "mask_last")),
+        *(f"peers.{name}" for name in ("alpha", "gamma", "truncation", "temperature", "forget", "hidden", "scale")),
+        *(f"objective.{name}" for name in ("calibration", "temporal")),
+        *(f"readout.{name}" for name in ("r", "temperature", "distil")),
+    }
+)
+"""Factors that may change while a network trains: neither its shape nor what an epoch is depends on them."""
 
 
 def checked_space(search: Search | None, base: Configuration, problems: Problems) -> Space:
@@ -31,6 +42,7 @@ def checked_space(search: Search | None, base: Configuration, problems: Problems
         _check_conditions(factor, dimension, base, problems)
     _check_start(search, sound, problems)
     _check_grid(search, sound, problems)
+    _check_population(search, problems)
     looped = circle(sound)
     for factor in looped:
         problems.add((*_SPACE, factor, "when"), f"conditions in a circle: {', '.join(looped)}", at_key=True)
@@ -53,6 +65,14 @@ def _check_grid(search: Search, sound: Space, problems: Problems) -> None:
     if search.sampler == "grid":
         for factor in (factor for factor, one in sound.items() if size({factor: one}) is None):
             problems.add((*_SPACE, factor), "a grid needs finite dimensions: give `step`, or list levels", at_key=True)
+
+
+def _check_population(search: Search, problems: Problems) -> None:
+    """A member that takes over another's weights keeps its own shape."""
+    if isinstance(search.scheduler, Pbt):
+        for factor in (factor for factor in search.space if factor not in _WHILE_TRAINING):
+            usable = ", ".join(sorted(_WHILE_TRAINING))
+            problems.add((*_SPACE, factor), f"pbt changes it while training; it can change {usable}", at_key=True)
 
 
 def _wrong_numbers(factor: str, dimension: Range | Choices, problems: Problems) -> bool:
