@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from hail_study.execution.population import Population
+from hail_study.execution.pruning import PruningPlan
 from hail_study.execution.sampling import Proposals, Tried, better_if_less, measurement
 from hail_study.execution.seeds import SeedPlan
 from hail_study.study import Arm, Study, TrialSpec, Value, configure
@@ -210,6 +211,11 @@ class ArmAgenda:
         name = f"test/{metric}"
         return {seed: found.measured[name] for seed, found in ended if found and name in found.measured}
 
+    def validation(self) -> dict[int, float]:
+        """The metric that selects, by seed, of the confirm trials that finished."""
+        ended = ((spec.seed, self.outcomes.get(spec.key)) for spec in self.specs.values() if spec.phase == "confirm")
+        return {seed: found.value for seed, found in ended if found and found.value is not None}
+
     def confirmed(self, seeds: Sequence[int]) -> bool:
         """Whether the confirm trials of these seeds have ended."""
         ended = {spec.seed for spec in self.specs.values() if spec.phase == "confirm" and spec.key in self.outcomes}
@@ -257,7 +263,7 @@ class Agenda:
         self.arms = {
             arm.key: ArmAgenda(study, arm, fingerprints[arm.key], code, learned.get(arm.key, ())) for arm in study.arms
         }
-        self._seeds = SeedPlan(study, self.arms)
+        self._seeds = PruningPlan(study, self.arms) if study.file.pruned else SeedPlan(study, self.arms)
         self._known = known or {}
         self._peeked: TrialSpec | None = None
         self.reused: set[str] = set()

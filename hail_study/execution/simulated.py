@@ -34,15 +34,15 @@ class SimulatedSession(Session):
         self._spec = spec
         self._store = store
         self._curve = curve(spec)
-        self._done = 0
+        self._epoch = 0
 
     def step(self) -> dict[str, Any]:
         """One epoch further."""
-        self._done += 1
-        entries = self._curve[self._done - 1 : self._done]
+        self._epoch += 1
+        entries = self._curve[self._epoch - 1 : self._epoch]
         name = f"validation/{self._spec.configuration.evaluation.select}"
-        best = max(entry[name] for entry in self._curve[: self._done])
-        result = {"entries": entries, "epoch": self._done, "value": best, "done": self._done == len(self._curve)}
+        best = max(entry[name] for entry in self._curve[: self._epoch])
+        result = {"entries": entries, "epoch": self._epoch, "value": best, "done": self._epoch == len(self._curve)}
         if result["done"]:
             result |= {"status": "finished", "metrics": metrics(self._spec, self._curve)}
             self._store.save_result(self._spec.key, files(self._spec), json.dumps(result).encode())

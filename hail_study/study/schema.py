@@ -314,6 +314,29 @@ class SequentialSeeds(Section):
         return (*range(self.min, self.max, self.step), self.max)
 
 
+class Pruning(Section):
+    """Stops giving seeds to arms that are behind the reference on validation data: they cannot win any more."""
+
+    name: Literal["wilcoxon"] = "wilcoxon"
+    level: Annotated[
+        float, Field(gt=0, lt=0.5, description="Of the one-sided Wilcoxon signed-rank test over paired seeds.")
+    ] = 0.05
+    after: Annotated[int, Field(ge=5, description="Seeds of the first look; 5 pairs can reach p = 0.031.")] = 5
+    step: Annotated[int, Field(ge=1, description="Seeds between two looks.")] = 1
+
+    def looks(self, seeds: int) -> tuple[int, ...]:
+        """Numbers of seeds at which an arm is judged; the last one is all of them."""
+        return (*range(self.after, seeds, self.step), seeds)
+
+
+def _pruning(name: str) -> Any:
+    return Pruning() if name == "wilcoxon" else name
+
+
+def _pruning_form(given: Any) -> str:
+    return "text" if isinstance(given, str) else "settings"
+
+
 def _seeds_form(given: Any) -> str | None:
     if isinstance(given, dict | SequentialSeeds):
         return "sequential"
@@ -358,6 +381,12 @@ class StudyFile(Section):
     arms: Annotated[list[ExplicitArm], Field(description="Arms spelled out.")] = []
     search: Search | None = None
     seeds: Seeds = 5
+    pruning: Annotated[
+        Annotated[Literal["none", "wilcoxon"], AfterValidator(_pruning), Tag("text")]
+        | Annotated[Pruning, Tag("settings")],
+        Discriminator(_pruning_form),
+        Field(description="Seeds of arms that are behind are saved; off unless asked for, and the report says so."),
+    ] = "none"
     metrics: Metrics = Field(default_factory=Metrics)
     claims: list[str] = []
     budget: Budget = Field(default_factory=Budget)
@@ -369,6 +398,19 @@ class StudyFile(Section):
         if self.budget.cost is not None and self.compute.node_price is None:
             raise ValueError("budget.cost needs compute.node_price")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_of_stopping(self) -> Self:
+        if self.pruning and isinstance(self.seeds, SequentialSeeds):
+            raise ValueError(
+                "pruning: seeds that are added until decided are not pruned as well; leave one of them out"
+            )
+        return self
+
+    @property
+    def pruned(self) -> Pruning | None:
+        """How seeds are saved, where the file asks for it."""
+        return self.pruning if isinstance(self.pruning, Pruning) else None
 
     @property
     def seed_list(self) -> list[int]:
