@@ -14,6 +14,7 @@ from hail_study.data.examples import Dataset, Examples
 from hail_study.data.oracle import planted_oracle
 from hail_study.data.preparation import prepare
 from hail_study.data.prepared import Prepared
+from hail_study.data.same_target import SameTarget
 from hail_study.data.splits import Split, split
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Examples",
     "Prepared",
+    "SameTarget",
     "Sequences",
     "Split",
     "epoch",

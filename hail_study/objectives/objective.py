@@ -91,6 +91,26 @@ class Objective:
         with torch.autocast(hidden.device.type, enabled=False):
             return self._with_terms(loss, scene)
 
+    def then(
+        self, network: PeerNetwork, batch: TrainingBatch, step: int, progress: float, draws: Sequence[torch.Generator]
+    ) -> Loss | None:
+        """What auxiliary terms minimise by a step of their own, after the one on `of`; None where none does."""
+        terms = {name: term for name, term in network.auxiliary.items() if term.alternates}
+        if not terms:
+            return None
+
+        def items() -> Tensor:
+            states = network.states_at(network(batch.inputs), batch.positions)
+            return self._of_items(network, batch, states, step).total
+
+        empty = torch.empty(0, device=batch.inputs.device)
+        mixed = torch.is_autocast_enabled(empty.device.type)
+        scene = Scene(network, batch, empty, empty, step, progress, draws, mixed)
+        with torch.autocast(empty.device.type, enabled=False):
+            values = {name: term.then(scene, items) for name, term in terms.items()}
+        parts = {f"{name}_then": value.detach() for name, value in values.items()}
+        return Loss(torch.stack(list(values.values())).sum(), parts, "then")
+
     def _with_terms(self, loss: Loss, scene: Scene) -> Loss:
         network = scene.network
         values = {name: term(scene) for name, term in network.auxiliary.items()}  # [S] each

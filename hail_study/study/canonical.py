@@ -158,6 +158,24 @@ RULES: Final = (
     Rule(("objective.temporal_variant",), ("objective.temporal",), lambda p: p != 0),
     Rule(("objective.weighting",), ("objective.auxiliary",), bool),
     *(_term(name, settings) for name, settings in TERMS.items()),
+    Rule(
+        ("objective.contrastive.views",),
+        ("objective.contrastive.views", "objective.contrastive.cl2", "objective.contrastive.r"),
+        lambda views, cl2, r: views != "mclrec" or cl2 > 0 or r > 0,
+        neutral="cl4srec",
+    ),
+    Rule(
+        tuple(f"objective.contrastive.{one}" for one in ("cl2", "r", "augmenters", "mode")),
+        ("objective.contrastive.views",),
+        lambda views: views == "mclrec",
+    ),
+    Rule(("objective.contrastive.order",), ("objective.contrastive.mode",), lambda mode: mode == "alternating"),
+    Rule(("objective.contrastive.virtual_rate",), ("objective.contrastive.order",), lambda order: order == "second"),
+    Rule(
+        tuple(f"objective.contrastive.{one}" for one in ("crop", "mask", "reorder")),
+        ("objective.contrastive.views",),
+        lambda views: views != "duorec",
+    ),
 )
 """Applied in this order: a rule may rely on the neutral levels that the rules above it set."""
 

@@ -43,6 +43,7 @@ ITEM_LOSSES: Final = {
 """The loss of one prediction over the items (`objective.loss`)."""
 
 AUXILIARIES: Final = {
+    "contrastive": "hail_study.objectives.auxiliary.contrastive:Contrastive",
     "successor": "hail_study.objectives.auxiliary.successor:Successor",
 }
 """What networks minimise beside the loss over the items (`objective.auxiliary`)."""

@@ -14,6 +14,9 @@ _OF_SOURCE: Final = {
     "copying": "memory",
 }
 
+ONCE: Final = ("gru4rec", "lrurec")
+"""Encoders that can be differentiated once."""
+
 MIXED: Final = ("hard", "lvml", "power", "hybrid", "lvml-then-hard")
 """Paradigms that mix the predictions of segments, so that there is no single state that predicts."""
 
@@ -43,10 +46,23 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if configuration.objective.auxiliary and (task != "next-item" or readout.paradigm != "last"):
         which = "readouts that choose among items" if task == "next-item" else f"{source} data"
         yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
+    if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
+        yield from _differentiated_twice(configuration)
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:
         yield from _together(configuration)
+
+
+def _differentiated_twice(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What a gradient of second order cannot be taken of."""
+    peers = configuration.peers
+    for name in dict.fromkeys([*peers.encoders, configuration.encoder.name]):
+        if name in ONCE:
+            reason = f"{name} computes its gradient in closed form, which has no second order; use order: first"
+            yield "objective.contrastive.order", reason
+    if peers.count > 1 and peers.coupling == "pcl":
+        yield "objective.contrastive.order", "pcl averages the peers whenever its loss is taken; use order: first"
 
 
 def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:

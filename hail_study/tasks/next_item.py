@@ -40,6 +40,8 @@ class NextItem(Task):
         self._focused = configuration.readout.paradigm != "last"
         kind = FocusedNetwork if self._focused else PeerNetwork
         self.network = kind(configuration, prepared.item_count, [seed]).to(device)
+        for term in self.network.auxiliary.values():
+            term.prepare(prepared, self._split, self._max_length)
         self._objective = Objective(configuration)
         self._readout = Readout(configuration)
         self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
@@ -58,9 +60,15 @@ class NextItem(Task):
     def loss(self, batch: Tensor, step: int) -> Loss:
         if self._focused:
             return self._focused_loss(batch[0], step)
-        made = self.network.training_batch(batch, self.draws)
+        made = self._made = self.network.training_batch(batch, self.draws)
         with self.precision():
             return self._of(made, step) if self._temporal.idle else self._weighted(made, step)
+
+    def then(self, batch: Tensor, step: int) -> Loss | None:
+        if self._focused:
+            return None
+        with self.precision():
+            return self._objective.then(self.network, self._made, step, self._progress(step), [self.draws])
 
     def stage_after(self, history: Sequence[Mapping[str, float]]) -> int:
         return self._readout.stage_after(history)
@@ -106,8 +114,11 @@ class NextItem(Task):
         return replace(loss, parts=loss.parts | {"effective_terms": terms})
 
     def _of(self, batch: TrainingBatch, step: int, scales: Tensor | None = None) -> Loss:
-        progress = step / max(1, self.steps * self.configuration.training.epochs)
-        return self._objective.of(self.network, batch, step, progress, [self.draws], scales)
+        return self._objective.of(self.network, batch, step, self._progress(step), [self.draws], scales)
+
+    def _progress(self, step: int) -> float:
+        """Share of the training that is done."""
+        return step / max(1, self.steps * self.configuration.training.epochs)
 
     def _strata(self) -> dict[str, npt.NDArray[np.int32]]:
         positions = self._split.test_positions

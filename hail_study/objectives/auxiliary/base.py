@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from hail_study.data import Prepared, Split
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.family import repeat
 from hail_study.study.configuration import Configuration
@@ -104,6 +105,7 @@ class Auxiliary(nn.Module):
         weight: Beside the loss over the items, where the configuration has no section for the term.
         peers: Least number of peers.
         causal: The term needs an encoder that sees no future.
+        alternates: The term has a step of its own after that of the whole loss, on `then`.
     """
 
     source: ClassVar[str]
@@ -111,6 +113,7 @@ class Auxiliary(nn.Module):
     weight: ClassVar[float] = 0.1
     peers: ClassVar[int] = 1
     causal: ClassVar[bool] = False
+    alternates: bool = False
     __call__: Callable[..., Tensor]
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
@@ -118,4 +121,16 @@ class Auxiliary(nn.Module):
 
     def forward(self, scene: Scene) -> Tensor:
         """The term, unweighted: a mean for each slot, [S], not negative, differentiable in the networks' weights."""
+        raise NotImplementedError
+
+    def prepare(self, prepared: Prepared, split: Split, max_length: int) -> None:
+        """Look at the training part of the data before the first step."""
+
+    def then(self, scene: Scene, items: Callable[[], Tensor]) -> Tensor:
+        """What the term's own weights minimise after the network's step: [S], differentiable in no others.
+
+        Args:
+            scene: The batch; `hidden` and `states` are empty, as those of the step before are out of date.
+            items: Computes the loss over the items, differentiable in the network's weights.
+        """
         raise NotImplementedError

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from hail_study.study import catalogue
 from hail_study.study.configuration.auxiliary import Successor, Term
+from hail_study.study.configuration.contrastive import Contrastive
 from hail_study.study.sections import Probability, Section, one_of
 
 
@@ -52,6 +53,7 @@ class Objective(Section):
         one_of(catalogue.WEIGHTINGS),  # type: ignore[valid-type]
         Field(description="How much the auxiliary terms weigh in the course of a training."),
     ] = "fixed"
+    contrastive: Contrastive = Field(default_factory=Contrastive)
     successor: Successor = Field(default_factory=Successor)
 
 
