@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hail_study.models import PeerNetwork, TrainingBatch
-from hail_study.objectives.auxiliary import Scene
+from hail_study.objectives.auxiliary import Auxiliary, Scene
 from hail_study.objectives.chunked import Problem, chunked_loss
 from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.couplings.one import Gated
@@ -95,7 +95,8 @@ class Objective:
         self, network: PeerNetwork, batch: TrainingBatch, step: int, progress: float, draws: Sequence[torch.Generator]
     ) -> Loss | None:
         """What auxiliary terms minimise by a step of their own, after the one on `of`; None where none does."""
-        terms = {name: term for name, term in network.auxiliary.items() if term.alternates}
+        every = cast(dict[str, Auxiliary], dict(network.auxiliary.items()))
+        terms = {name: term for name, term in every.items() if term.alternates}
         if not terms:
             return None
 

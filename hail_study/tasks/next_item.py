@@ -14,6 +14,7 @@ from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.focused import FocusedNetwork
 from hail_study.models.readouts import Readout
 from hail_study.objectives import Loss, Objective
+from hail_study.objectives.auxiliary import Auxiliary
 from hail_study.objectives.temporal import Temporal, effective_terms
 from hail_study.study import Configuration, FileData, PlantedData
 from hail_study.tasks.focused import FocusedEvaluator
@@ -41,7 +42,7 @@ class NextItem(Task):
         kind = FocusedNetwork if self._focused else PeerNetwork
         self.network = kind(configuration, prepared.item_count, [seed]).to(device)
         for term in self.network.auxiliary.values():
-            term.prepare(prepared, self._split, self._max_length)
+            cast(Auxiliary, term).prepare(prepared, self._split, self._max_length)
         self._objective = Objective(configuration)
         self._readout = Readout(configuration)
         self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
