@@ -38,6 +38,7 @@ def epoch(
     max_length: int,
     generator: np.random.Generator,
     bucket: bool = True,
+    clusters: Integers | None = None,
 ) -> Iterator[Sequences]:
     """One pass over the training part: every user with at least two training items once, in random order.
 
@@ -48,6 +49,7 @@ def epoch(
         max_length: Longest input: a user's latest `max_length + 1` training items are used.
         generator: Decides the order; all of it is drawn before the first batch.
         bucket: Put users of similar length together: shuffle, sort pools of `POOL` batches, shuffle the batches.
+        clusters: Each user's, [U], whose users are kept apart; takes the place of `bucket`.
 
     Yields:
         Batches as wide as their longest row.
@@ -55,9 +57,12 @@ def epoch(
     starts = np.maximum(prepared.offsets[:-1], split.train_end - (max_length + 1))
     lengths = split.train_end - starts
     order = generator.permutation(np.flatnonzero(lengths >= 2))
-    if bucket:
+    if bucket and clusters is None:
         order = _by_length(order, lengths, batch)
-    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    if clusters is None:
+        batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    else:
+        batches = list(apart(clusters, order, batch))
     for index in generator.permutation(len(batches)) if bucket else range(len(batches)):
         users = batches[index]
         yield Sequences(users, _rows(prepared.items, starts[users], lengths[users]), lengths[users])
@@ -89,6 +94,22 @@ def seen(prepared: Prepared, positions: Integers) -> tuple[Integers, Integers]:
     rows, items = pairs(prepared.items, starts, positions - starts)
     other = items != prepared.items[positions][rows]
     return rows[other], items[other]
+
+
+def apart(clusters: Integers, order: Integers, batch: int) -> list[Integers]:
+    """The users in batches, each with as few users of one cluster as can be.
+
+    Cluster by cluster, users are dealt out to the batches in turn: two of one cluster meet only if the cluster has more
+    users than there are batches.
+
+    Args:
+        clusters: Each user's, [U].
+        order: Users [n] in random order.
+        batch: Most users in a batch.
+    """
+    count = -(-len(order) // batch)
+    dealt = order[np.argsort(clusters[order], kind="stable")]
+    return [dealt[first::count] for first in range(count)]
 
 
 def _by_length(order: Integers, lengths: Integers, batch: int) -> Integers:

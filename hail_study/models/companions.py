@@ -5,7 +5,6 @@ from typing import Final
 
 from torch import nn
 
-from hail_study.models.layers import initialise
 from hail_study.models.seeding import AUXILIARY_WEIGHTS, generator, stream_of
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
@@ -27,12 +26,11 @@ def auxiliary_terms(configuration: Configuration, item_count: int, seeds: Sequen
     peers, alike = configuration.peers, "initialisation" not in configuration.peers.differ
     terms = nn.ModuleDict()
     for name in configuration.objective.auxiliary:
-        terms[name] = catalogue.resolve(catalogue.AUXILIARIES[name])(configuration, item_count, seeds)
+        term = catalogue.resolve(catalogue.AUXILIARIES[name])(configuration, item_count, seeds)
         first = AUXILIARY_WEIGHTS + stream_of(name)
-        initialise(
-            terms[name],
-            [generator(seed, first + peer * (not alike)) for seed in seeds for peer in range(peers.count)],
-        )
+        own = [generator(seed, first + peer * (not alike)) for seed in seeds for peer in range(peers.count)]
+        term.initialise(own)
+        terms[name] = term
     return terms
 
 

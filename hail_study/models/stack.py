@@ -60,12 +60,17 @@ class Stack(Layer):
             extents = (ids != 0).any(1).sum(1).tolist()
             for streams in self.streams:
                 streams.extents = extents
-        x = self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
+        x = self._looked_up(ids)
         if len(self.families) == 1:
             states: Tensor = self._families[0](x, ids)
             return states
         states = torch.cat([self._states(family, x, ids) for family in self._families], 1)
         return states[:, self._order].flatten(0, 1)
+
+    def embedded(self, ids: Tensor) -> Tensor:
+        """The item vectors alone of ids [T, B, L], [S, B, L, D]."""
+        x = self._looked_up(ids)
+        return x if len(x) == self.trials * self.peers else repeat(x, self.peers)
 
     def tables(self) -> Tensor:
         """Item tables [T, J, V + 1, D], J = 1 where a trial's peers share one and J = K otherwise; row 0 is padding."""
@@ -83,6 +88,10 @@ class Stack(Layer):
         initialise(self.items, shared if len(self.items.weight) == self.trials else everyone)
         for family in self._families:
             family.initialise(shared, [trial[member] for trial in own for member in family.members])
+
+    def _looked_up(self, ids: Tensor) -> Tensor:
+        """Item vectors [T, B, L, D], or [S, B, L, D] where each peer has a table."""
+        return self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
 
     def _states(self, family: Family, x: Tensor, ids: Tensor) -> Tensor:
         """States [T, M, B, L, D] of one family's peers."""

@@ -116,7 +116,10 @@ class Objective:
         network = scene.network
         values = {name: term(scene) for name, term in network.auxiliary.items()}  # [S] each
         terms = torch.stack([value.view(network.trials, -1).sum(1) for value in values.values()], 1)  # [T, A]
-        weighed: Weighed = cast(Weighting, network.weighting)(loss.total, terms, scene)
+        scale = self.coupling.weights(scene.step)
+        items = torch.stack([scale[name] * part for name, part in loss.parts.items()]).sum(0)  # [S]
+        each = items.view(network.trials, -1).sum(1)
+        weighed: Weighed = cast(Weighting, network.weighting)(loss.total, each, terms, scene)
         return Loss(
             weighed.total, loss.parts | {name: v.detach() for name, v in values.items()}, weights=weighed.weights
         )
@@ -135,7 +138,12 @@ class Objective:
             network.taught(batch, step),
             (batch.inputs, batch.positions) if self.coupling.history else None,
         )
-        return self._loss(states, network.tables(), network.mixtures(states), problem)
+        tables, mixtures = network.tables(), network.mixtures(states)
+        weight = None if network.weighting is None else cast(Weighting, network.weighting).of_items()  # [T]
+        if weight is not None:
+            states, tables = _scaled(states, weight), _scaled(tables, weight)
+            mixtures = {name: _scaled(mixture, weight) for name, mixture in mixtures.items()}
+        return self._loss(states, tables, mixtures, problem)
 
     def __call__(
         self, states: Tensor, table: Tensor, targets: Tensor, weights: Tensor | None = None, step: int = 0
@@ -168,3 +176,9 @@ class Objective:
 def _per_slot(scales: Tensor, states: Tensor) -> Tensor:
     """[T, N] as [S, N, 1], for states [S, N, D]."""
     return scales.repeat_interleave(len(states) // len(scales), 0)[..., None]
+
+
+def _scaled(x: Tensor, weight: Tensor) -> Tensor:
+    """x [T or S, ...] as it is, its gradient times each trial's weight [T]."""
+    each = weight.repeat_interleave(len(x) // len(weight)).view(-1, *[1] * (x.dim() - 1))
+    return x.detach() + each * (x - x.detach())

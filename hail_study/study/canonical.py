@@ -157,6 +157,7 @@ RULES: Final = (
     Rule(("readout.switch_patience",), ("readout.switch",), lambda switch: switch == "plateau"),
     Rule(("objective.temporal_variant",), ("objective.temporal",), lambda p: p != 0),
     Rule(("objective.weighting",), ("objective.auxiliary",), bool),
+    Rule(("objective.reward_momentum",), ("objective.weighting",), lambda weighting: weighting in ("exp3", "ucb1")),
     *(_term(name, settings) for name, settings in TERMS.items()),
     Rule(
         ("objective.contrastive.views",),

@@ -44,12 +44,25 @@ ITEM_LOSSES: Final = {
 
 AUXILIARIES: Final = {
     "contrastive": "hail_study.objectives.auxiliary.contrastive:Contrastive",
+    "clusters": "hail_study.objectives.auxiliary.clusters:Clusters",
+    "corruption": "hail_study.objectives.auxiliary.corruption:Corruption",
+    "distillation": "hail_study.objectives.auxiliary.distillation:Distillation",
+    "mixup": "hail_study.objectives.auxiliary.mixup:Mixup",
+    "neighbour": "hail_study.objectives.auxiliary.neighbour:Neighbour",
+    "preference": "hail_study.objectives.auxiliary.preference:Preference",
+    "probabilistic": "hail_study.objectives.auxiliary.probabilistic:Probabilistic",
+    "pseudo": "hail_study.objectives.auxiliary.pseudo:Pseudo",
+    "ranking": "hail_study.objectives.auxiliary.ranking:Ranking",
     "successor": "hail_study.objectives.auxiliary.successor:Successor",
 }
 """What networks minimise beside the loss over the items (`objective.auxiliary`)."""
 
 WEIGHTINGS: Final = {
     "fixed": "hail_study.objectives.weightings.fixed:Fixed",
+    "uncertainty": "hail_study.objectives.weightings.uncertainty:Uncertainty",
+    "exp3": "hail_study.objectives.weightings.bandit:Exp3",
+    "ucb1": "hail_study.objectives.weightings.bandit:Ucb1",
+    "uniform": "hail_study.objectives.weightings.bandit:Uniform",
 }
 """How much each auxiliary term weighs in the course of a training (`objective.weighting`)."""
 

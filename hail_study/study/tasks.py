@@ -20,6 +20,9 @@ ONCE: Final = ("gru4rec", "lrurec")
 MIXED: Final = ("hard", "lvml", "power", "hybrid", "lvml-then-hard")
 """Paradigms that mix the predictions of segments, so that there is no single state that predicts."""
 
+PAIRED: Final = ("distillation", "pseudo")
+"""Auxiliary terms that need a second peer."""
+
 
 def task_of(source: str) -> str:
     """The task that data of a source set."""
@@ -48,6 +51,9 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
     if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
         yield from _differentiated_twice(configuration)
+    alone = set(PAIRED).intersection(configuration.objective.auxiliary) if peers.count == 1 else ()
+    if alone:
+        yield "objective.auxiliary", f"{sorted(alone)[0]} is learned from other peers; peers.count is 1"
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:

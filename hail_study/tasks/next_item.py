@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hail_study.data import Prepared, epoch, split
+from hail_study.data.clusters import cluster_users
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.focused import FocusedNetwork
 from hail_study.models.readouts import Readout
@@ -46,6 +47,7 @@ class NextItem(Task):
         self._objective = Objective(configuration)
         self._readout = Readout(configuration)
         self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
+        self._clusters = self._clustered(seed)
         self._validation = self._evaluator("validation")
 
     @property
@@ -55,7 +57,8 @@ class NextItem(Task):
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
         settings = self.configuration
-        for sequences in epoch(self._data, self._split, settings.training.batch, self._max_length, self.order):
+        size, clusters = settings.training.batch, self._clusters
+        for sequences in epoch(self._data, self._split, size, self._max_length, self.order, clusters=clusters):
             yield torch.from_numpy(sequences.ids)[None].to(self.device, non_blocking=True)
 
     def loss(self, batch: Tensor, step: int) -> Loss:
@@ -87,6 +90,13 @@ class NextItem(Task):
         return ranking if part == "validation" else replace(ranking, strata=self._strata())
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _clustered(self, seed: int) -> npt.NDArray[np.int64] | None:
+        """Clusters of users that batches keep apart, where a term asks for them."""
+        objective = self.configuration.objective
+        if "clusters" not in objective.auxiliary or objective.clusters.batches == "random":
+            return None
+        return cluster_users(self._data, self._split, objective.clusters.count, objective.clusters.dims, seed)
 
     def _focused_loss(self, ids: Tensor, step: int) -> Loss:
         """The readout's loss at every next item of histories [B, L + 1]."""

@@ -15,6 +15,8 @@ from hail_study.testing.encoders import ITEMS, LENGTH
 from hail_study.testing.registering import registered
 
 _SEEDS: Final = (3, 8)
+_PROGRESS: Final = 0.5
+"""Whatever sets in during the training has set in."""
 
 
 @contextmanager
@@ -60,7 +62,7 @@ class Rehearsal:
     def value(self, ids: Tensor) -> Tensor:
         """The term [S], unweighted, of one step's loss, whose gradient is left in the network."""
         batch = self.network.training_batch(ids, self._draws)
-        loss = self._objective.of(self.network, batch, self._steps, self._steps / 20, self._draws)
+        loss = self._objective.of(self.network, batch, self._steps, _PROGRESS, self._draws)
         self.network.zero_grad()
         torch.autograd.backward(loss.total)
         self._steps += 1
@@ -144,11 +146,12 @@ def seeds_decide(kind: type[Auxiliary]) -> None:
     with configured(kind, dropout=0.3) as configuration:
         ids = users(1).expand(2, -1, -1).contiguous()
         stack = Rehearsal(configuration, _SEEDS)
+        built = {name: weight.detach().clone() for name, weight in stack.network.named_parameters()}
         value = stack.value(ids)
         for trial, seed in enumerate(_SEEDS):
             alone, again = Rehearsal(configuration, [seed]), Rehearsal(configuration, [seed])
             for name, weight in alone.network.named_parameters():
-                mine = dict(stack.network.named_parameters())[name].chunk(2)[trial]
+                mine = built[name].chunk(2)[trial]
                 assert torch.equal(mine, weight), f"{name} depends on the other trials' seeds"
             own = alone.value(ids[:1])
             assert torch.equal(own, again.value(ids[:1])), "the same seed gives another value"

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from hail_study.data import Prepared, Split
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.family import repeat
+from hail_study.models.focused import log_normaliser
+from hail_study.models.layers import initialise
 from hail_study.study.configuration import Configuration
 
 
@@ -67,6 +69,28 @@ class Scene:
             kept = kept & (where if len(where) == len(kept) else self.per_slot(where))
         return torch.where(kept, values, 0).sum(-1) / kept.sum(-1).clamp_min(1)
 
+    def vectors(self, items: Tensor) -> Tensor:
+        """The vectors [S, n, D] of items [T, n]."""
+        table = self.network.table().float()
+        index = self.per_slot(items)[..., None].expand(-1, -1, table.shape[-1])
+        return table.gather(1, index)
+
+    def surprise(self, states: Tensor, items: Tensor) -> Tensor:
+        """Cross-entropy [S, N] over all items of items [T or S, N] by states [S, N, D]."""
+        table = self.network.table().float()
+        index = items if len(items) == len(states) else self.per_slot(items)
+        right = table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
+        return log_normaliser(states, table) - (states * right).sum(-1)
+
+    def following(self, ahead: Tensor) -> Tensor:
+        """The items [T, N] that many places [T, N] after each target in its history; 0 where it has ended."""
+        length = self.ids.shape[-1]
+        inputs = self.batch.inputs.shape[-1]
+        row, column = self.batch.positions // inputs, self.batch.positions % inputs
+        place = column + self.network.causal + ahead
+        found = self.ids.flatten(1).gather(1, row * length + place.clamp_max(length - 1))
+        return torch.where(place < length, found, 0)
+
     def encode(self, inputs: Tensor) -> Tensor:
         """States [S, B', L', D] of other inputs [T, B', L'], such as a changed history, with dropout of their own."""
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.mixed):
@@ -118,6 +142,10 @@ class Auxiliary(nn.Module):
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
         super().__init__()
+
+    def initialise(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw the weights, those of slot s from `generators[s]`."""
+        initialise(self, generators)
 
     def forward(self, scene: Scene) -> Tensor:
         """The term, unweighted: a mean for each slot, [S], not negative, differentiable in the networks' weights."""

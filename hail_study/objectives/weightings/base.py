@@ -54,11 +54,13 @@ class Weighting(nn.Module):
         """Weight [T] of the loss over the items, whose gradient is scaled by it; None: 1."""
         return None
 
-    def forward(self, items: Tensor, terms: Tensor, scene: Scene) -> Weighed:
+    def forward(self, items: Tensor, each: Tensor, terms: Tensor, scene: Scene) -> Weighed:
         """Put the loss together.
 
         Args:
-            items: Scalar, the loss over the items: the sum over slots of their means.
+            items: Scalar, the loss over the items: the sum over slots of their means. Its gradient has the weights
+                `of_items`, its value has not.
+            each: [T], the same of each trial, detached.
             terms: [T, A], each term summed over a trial's peers, in the order of `names`.
             scene: The batch.
         """

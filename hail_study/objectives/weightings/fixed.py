@@ -12,5 +12,5 @@ class Fixed(Weighting):
     source = "a weighted sum"
     control = "`objective.auxiliary: []`"
 
-    def forward(self, items: Tensor, terms: Tensor, scene: Scene) -> Weighed:
+    def forward(self, items: Tensor, each: Tensor, terms: Tensor, scene: Scene) -> Weighed:
         return Weighed(items + (self.fixed * terms).sum(), self.named(self.fixed))

@@ -5,7 +5,19 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from hail_study.study import catalogue
-from hail_study.study.configuration.auxiliary import Successor, Term
+from hail_study.study.configuration.auxiliary import (
+    Clusters,
+    Corruption,
+    Distillation,
+    Mixup,
+    Neighbour,
+    Preference,
+    Probabilistic,
+    Pseudo,
+    Ranking,
+    Successor,
+    Term,
+)
 from hail_study.study.configuration.contrastive import Contrastive
 from hail_study.study.sections import Probability, Section, one_of
 
@@ -54,6 +66,18 @@ class Objective(Section):
         Field(description="How much the auxiliary terms weigh in the course of a training."),
     ] = "fixed"
     contrastive: Contrastive = Field(default_factory=Contrastive)
+    reward_momentum: Annotated[
+        float, Field(ge=0, lt=1, description="Of the average of a term's agreement with the items (exp3, ucb1).")
+    ] = 0.9
+    clusters: Clusters = Field(default_factory=Clusters)
+    corruption: Corruption = Field(default_factory=Corruption)
+    distillation: Distillation = Field(default_factory=Distillation)
+    mixup: Mixup = Field(default_factory=Mixup)
+    neighbour: Neighbour = Field(default_factory=Neighbour)
+    preference: Preference = Field(default_factory=Preference)
+    probabilistic: Probabilistic = Field(default_factory=Probabilistic)
+    pseudo: Pseudo = Field(default_factory=Pseudo)
+    ranking: Ranking = Field(default_factory=Ranking)
     successor: Successor = Field(default_factory=Successor)
 
 
