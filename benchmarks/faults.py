@@ -4,7 +4,7 @@
 
 Prints a Markdown table: the fault; what the command that met it said and did, and the one that continued; whether
 every trial is recorded once; runs left RUNNING; whether the final table is the same to the byte as that of a study that
-met no fault. Filling a disk needs root, for a small file system of its own.
+met no fault. All studies share one Ray cluster. Filling a disk needs root, for a small file system of its own.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from surroundings import Gate, server, small_disk
+from surroundings import Gate, one_cluster, server, small_disk
 
 from hail_study.record import Record
 from hail_study.study import load
@@ -69,7 +69,7 @@ class Case:
             cwd=self.folder,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"RAY_ADDRESS": "local", "PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
 
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--only", help="a pattern: only faults whose names have it")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, one_cluster():
         expected, length = _unbroken(Path(folder))
         faults = _faults()
         for _ in range(arguments.kills):
@@ -182,6 +182,8 @@ def _unbroken(folder: Path) -> tuple[dict[str, bytes], float]:
         case.wait()
         length = length or time.monotonic() - start
         tables[name] = case.table()
+        if not tables[name]:
+            raise RuntimeError(case.said)
     return tables, length
 
 
@@ -265,9 +267,8 @@ def _kill_after(seconds: float) -> Callable[[Case], None]:
 
 def _kill_worker(case: Case) -> None:
     """Kill the process that trains, as soon as it has kept a checkpoint."""
-    assert case.process
     case.wait_for_checkpoint()
-    workers = [child for child in _descendants(case.process.pid) if b"Trainable" in _command(child)]
+    workers = [child for child in _descendants(os.getpid()) if b"Trainable" in _command(child)]
     if workers:
         os.kill(workers[0], signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Surroundings of a study that can break: a small disk, and an MLflow server behind a gate."""
+"""Surroundings of a study: a Ray cluster; a small disk, and an MLflow server behind a gate, which can break."""
 
 import os
 import random
@@ -13,6 +13,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+
+
+@contextmanager
+def one_cluster() -> Iterator[None]:
+    """A Ray cluster of this machine that commands find by RAY_ADDRESS."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ _ENVIRONMENT: Final = {
     "RAY_TASK_EVENTS_REPORT_INTERVAL_MS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+_STARTS: Final = 3
 
 
 class NoCluster(RuntimeError):
@@ -55,17 +56,33 @@ def cluster(compute: Compute, address: str | None = None) -> Iterator[int]:
 
 
 def _connect(wanted: str) -> None:
+    """Ray gives a node on a busy machine 30 seconds to start, and then raises a plain Exception: then once more."""
+    import ray
+
+    for attempt in range(_STARTS):
+        try:
+            _init(wanted)
+            return
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise NoCluster(f"no Ray cluster at {wanted!r}: {_reason(error)}") from error
+        except Exception as error:
+            ray.shutdown()
+            if attempt + 1 == _STARTS:
+                raise NoCluster(f"Ray does not start here, in {_STARTS} attempts: {_reason(error)}") from error
+
+
+def _init(wanted: str) -> None:
     import ray
 
     options = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if wanted == "local":
-            ray.init(address="local", include_dashboard=False, **options)
-        else:
-            ray.init(address=wanted, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise NoCluster(f"no Ray cluster at {wanted!r}: {reason}") from error
+    if wanted == "local":
+        ray.init(address="local", include_dashboard=False, **options)
+    else:
+        ray.init(address=wanted, **options)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def wants(compute: Compute) -> dict[str, float]:
