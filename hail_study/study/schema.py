@@ -401,10 +401,8 @@ class StudyFile(Section):
 
     @model_validator(mode="after")
     def _one_way_of_stopping(self) -> Self:
-        if self.pruning and isinstance(self.seeds, SequentialSeeds):
-            raise ValueError(
-                "pruning: seeds that are added until decided are not pruned as well; leave one of them out"
-            )
+        if self.pruned and isinstance(self.seeds, SequentialSeeds):
+            raise ValueError("pruning: seeds that are added until decided are not pruned as well; leave one out")
         return self
 
     @property

@@ -1,9 +1,10 @@
 """Group-sequential testing: how strict each look must be so that all looks together err no more often than one would.
 
-Lan and DeMets (Biometrika 1983) spend the error over the looks; the boundaries follow by integrating the density of the
-sum that has not crossed yet (Armitage, McPherson and Rowe, JRSS A 1969). Boundaries are for normal sums; they are
-applied as significance levels of t tests (Jennison and Turnbull, Group Sequential Methods, 2000, section 4.4), whose
-error rate `benchmarks/sequential.py` demonstrates by simulation.
+Lan and DeMets (Biometrika 1983) spend the error over the looks. For normal sums the boundaries follow by integrating
+the density of the sum that has not crossed yet (Armitage, McPherson and Rowe, JRSS A 1969). Taken as significance
+levels of t tests, as is usual (Jennison and Turnbull, Group Sequential Methods, 2000, section 4.4), they err too often
+where few pairs are looked at often. Here the boundaries are those of the t statistics themselves, found on simulated
+studies without any difference. `benchmarks/sequential.py` demonstrates the error rate through the real agenda.
 """
 
 import math
@@ -14,11 +15,15 @@ from typing import Any, Final
 
 _GRID: Final = 801
 """Points at which the density of the sum is kept."""
+_STUDIES: Final = 400_000
+"""Simulated studies; the error rate they give has a standard error of 0.03 % at 5 %."""
+_FEWEST: Final = 200
+"""Studies that must cross at a look for its boundary to be read off them."""
 
 
 @cache
 def nominal_levels(looks: tuple[int, ...], level: float, spending: str = "obrien-fleming") -> tuple[float, ...]:
-    """Two-sided significance level of the test at each look.
+    """Two-sided significance level of the t test at each look.
 
     Args:
         looks: Pairs at each look, ascending; the last one spends the whole level.
@@ -26,13 +31,44 @@ def nominal_levels(looks: tuple[int, ...], level: float, spending: str = "obrien
         spending: `obrien-fleming` (4 - 4 Phi(z / sqrt(t)) for two sides) or `pocock` (level log(1 + (e - 1) t)).
 
     Returns:
-        As many levels as looks; later ones spend what earlier ones left.
+        As many levels as looks; later ones spend what earlier ones left. A look that spends too little to be simulated
+        has what it spends as its level, which errs on the safe side.
     """
+    import numpy as np
+    from scipy.stats import t
+
+    random = np.random.default_rng(0)
+    total, squares = np.zeros(_STUDIES), np.zeros(_STUDIES)
+    levels, spent_before = [], 0.0
+    for before, look in pairwise((0, *looks)):
+        spent = _spent(look / looks[-1], level, spending)
+        total, squares = _longer(total, squares, look - before, random)
+        spread = (squares - total**2 / look) / (look - 1)
+        found = np.abs(total) / np.sqrt(spread * look)
+        crossing = int((spent - spent_before) * _STUDIES)
+        share = spent - spent_before
+        if crossing >= _FEWEST:
+            share = float(2 * t.sf(np.partition(found, -crossing)[-crossing], look - 1))
+        levels.append(float(f"{share:.3g}"))
+        going_on = found < t.isf(levels[-1] / 2, look - 1)
+        total, squares, spent_before = total[going_on], squares[going_on], spent
+    return tuple(levels)
+
+
+def _longer(total: Any, squares: Any, pairs: int, random: Any) -> tuple[Any, Any]:
+    """Sums and sums of squares of normal differences, so many pairs later."""
+    block = random.normal(0, math.sqrt(pairs), len(total))
+    within = random.chisquare(pairs - 1, len(total)) if pairs > 1 else 0.0
+    return total + block, squares + block**2 / pairs + within
+
+
+@cache
+def normal_levels(looks: tuple[int, ...], level: float, spending: str = "obrien-fleming") -> tuple[float, ...]:
+    """The same where the variance is known: the published boundaries, as levels of z tests."""
     from scipy.stats import norm
 
     spent = [_spent(look / looks[-1], level, spending) for look in looks]
-    bounds = _boundaries(looks, spent)
-    return tuple(float(2 * norm.sf(bound)) for bound in bounds)
+    return tuple(float(2 * norm.sf(bound)) for bound in _boundaries(looks, spent))
 
 
 def _spent(time: float, level: float, spending: str) -> float:
