@@ -102,6 +102,14 @@ def test_slices_show_the_references_level_among_the_others(full) -> None:
     assert [tick.get_text() for tick in named.get_xticklabels()] == ["head", "embedding", "embedding, head"]
 
 
+def test_slices_cut_no_seed_off(full) -> None:
+    primary = full.study.file.metrics.primary
+    for axes, arm in zip(slices(full).axes, ("peers.count=1", "peers.share=head"), strict=True):
+        low, high = axes.get_ylim()
+        scores = full.scores(full.study.arm(arm), primary)
+        assert low < scores.min() < scores.max() < high
+
+
 def test_heat_map_shows_the_mean_of_each_cell(full) -> None:
     axes, *_ = interaction(full).axes
     assert len(axes.texts) == 6

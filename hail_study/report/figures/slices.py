@@ -78,6 +78,9 @@ def _point(axes: "Axes", place: float, mean: Interval, scores: pd.Series, refere
 
     colour, shape = (GREY, "D") if reference else (BLUE, "o")
     beside = axes.transData + ScaledTranslation(5 / 72, 0, axes.figure.dpi_scale_trans)
+    axes.update_datalim(
+        [(place, score) for score in scores]
+    )  # what is drawn beside the axis counts for its limits, too
     axes.plot(np.full(len(scores), place), scores, ".", color=colour, ms=2.5, zorder=2, transform=beside)
     if mean.known:
         axes.plot([place, place], [mean.low, mean.high], color=colour, lw=1.2, zorder=3)
