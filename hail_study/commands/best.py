@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and register if asked."""
     study = study_of(arguments)
     record = record_of(study)
-    from hail_study.serving.export import choose, export, register
+    from hail_study.serving.export import choose, export
+    from hail_study.serving.registry import register
 
     try:
         choice = choose(study, record.trials(study.file.name), arguments.arm)

@@ -19,6 +19,11 @@ class Dataset(Protocol):
     """
 
     @property
+    def description(self) -> Mapping[str, Any]:
+        """How the data came about."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits of all in the data that can change a result."""
         ...

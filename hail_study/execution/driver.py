@@ -140,8 +140,9 @@ def execute(
     store = Store(absolute(study.file.compute.storage, directory))
     store.check()
     from hail_study.execution.baselines import record_baselines
+    from hail_study.execution.models import keep_models
 
-    record.begin(study, provenance(study.path.parent))
+    record.begin(study, provenance(study.path.parent), data)
     ending = Ending(complete=False)
     try:
         record_baselines(record, study, data)
@@ -153,6 +154,8 @@ def execute(
         for path in ending.reports:
             record.attach(path, "report")
         _tell(console, files.changed())
+        if session is None:
+            keep_models(study, record, data)
     finally:
         record.end("finished" if ending.complete else "interrupted")
     return ending
@@ -204,6 +207,7 @@ def _tune(
             datasets=references,
             storage=store.uri,
             interval=compute.checkpoint_seconds,
+            system_seconds=study.file.record.system_seconds,
             threads=compute.threads or max(1, int(compute.cpus)),
             memory=compute.memory,
             **({"session": session} if session else {}),

@@ -18,6 +18,7 @@ from hail_study.execution.budget import Spending
 from hail_study.execution.memory import limit_memory
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
+from hail_study.execution.system import SystemSampler
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
 from hail_study.study.schema import HyperBand, Median, Pbt
@@ -47,6 +48,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         threads: int = 1,
         memory: float | None = None,
         session: type[Session] = Session,
+        system_seconds: float = 0.0,
     ) -> None:
         """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
         self._kind = session
@@ -55,6 +57,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         self._datasets = datasets or {}
         self._store = Store(storage)
         self._interval = interval
+        self._system = SystemSampler(system_seconds)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -62,7 +65,12 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        return self._session.step()
+        """One epoch; its entry also has a sample of the machine, where one is due."""
+        result = self._session.step()
+        if result["entries"]:
+            *earlier, latest = result["entries"]
+            result["entries"] = [*earlier, latest | self._system.sample()]
+        return result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
@@ -72,6 +80,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         spec: TrialSpec = config[TICKET].spec
+        self._system.begin()
         prepared = ray.get(self._datasets[spec.fingerprint])
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
         self._session = self._kind(spec, prepared, self._store, device, self._interval)

@@ -73,12 +73,8 @@ def _row(run: StoredRun, arms: dict[str, str]) -> dict[str, Any]:
 
 
 def _metrics(run: StoredRun) -> dict[str, float]:
-    """The final metrics: those that are no curves."""
-    return {
-        names.metric(stored): _measured(value)
-        for stored, value in run.metrics.items()
-        if stored != names.EPOCH and names.curve(stored) is None
-    }
+    """The final metrics."""
+    return {names.metric(stored): _measured(value) for stored, value in run.metrics.items() if names.is_final(stored)}
 
 
 def _status(run: StoredRun) -> str:
@@ -93,6 +89,12 @@ def _measured(value: float) -> float:
 
 def _integer(text: str | None) -> int | None:
     return int(text) if text else None
+
+
+def tags(runs: list[StoredRun]) -> pd.DataFrame:
+    """One row per run; see `hail_study.record.Record.tags`."""
+    rows = [{"run_id": run.run_id} | names.ours(run.tags) for run in runs if names.KIND in run.tags]
+    return pd.DataFrame(rows, columns=None if rows else ["run_id", "kind"], dtype="object")
 
 
 def history(points: Iterable[Point]) -> pd.DataFrame:

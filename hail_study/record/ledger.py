@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hail_study.record import artifacts, names, notes, tags
+from hail_study.record import artifacts, inputs, models, names, notes, tags
 from hail_study.record.connection import Connection
 from hail_study.record.errors import RecordError
 from hail_study.record.runs import Identity, Runs
@@ -15,8 +15,9 @@ from hail_study.record.writer import LATENCY
 from hail_study.study import flatten
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import DatasetInput, Metric
 
+    from hail_study.data import Dataset
     from hail_study.study import Arm, Configuration, Study, TrialSpec
 
 _MLFLOW_STATUS: Final = {
@@ -54,6 +55,7 @@ class Ledger:
         self._begun: Runs | None = None
         self._root = ""
         self._inherited: tags.Tags = {}
+        self._inputs: dict[str, DatasetInput] = {}
         self._open: dict[str, _Trial] = {}
         self.ended: set[str] = set()
 
@@ -65,21 +67,31 @@ class Ledger:
 
     # --- study --------------------------------------------------------------------------------------------------
 
-    def begin(self, study: "Study", provenance: Mapping[str, str], timestamp: int) -> None:
-        """Open the study's experiment and its run, and a run for each arm."""
+    def begin(
+        self, study: "Study", provenance: Mapping[str, str], data: "Mapping[str, Dataset]", timestamp: int
+    ) -> None:
+        """Open the study's experiment and its run, and a run for each arm, whose data are its input."""
         self._begun = Runs(self._connection, self._reader, study)
         self._inherited = tags.inherited(provenance)
+        self._inputs = {one.fingerprint: inputs.of(one) for one in data.values()}
         self._root = study.file.name
         run = self._runs.ensure(("study", self._root), study.file.name, tags.of_study(study, provenance), timestamp)
         self._runs.client.log_text(run.run_id, study.text, "study.yaml")
         for arm in study.arms:
-            self._ensure_arm(arm.key, arm.name, tags.of_arm(arm), timestamp, _parameters(arm.configuration))
+            of_arm = self._ensure_arm(arm.key, arm.name, tags.of_arm(arm), timestamp, _parameters(arm.configuration))
+            if arm.key in data:
+                self._log_input(of_arm, data[arm.key].fingerprint)
             self._rename_trials(arm)
 
     def _ensure_arm(
         self, key: str, name: str, labels: tags.Tags, timestamp: int, parameters: Mapping[str, str] | None = None
     ) -> StoredRun:
         return self._runs.ensure(("arm", key), name, self._child(self._study_run()) | labels, timestamp, parameters)
+
+    def _log_input(self, run: StoredRun, fingerprint: str) -> None:
+        """Name a run's data in it; naming them again changes nothing."""
+        if fingerprint in self._inputs:
+            self._runs.client.log_inputs(run.run_id, [self._inputs[fingerprint]])
 
     def _rename_trials(self, arm: "Arm") -> None:
         for run in self._runs.of_kind("trial"):
@@ -102,6 +114,10 @@ class Ledger:
     def describe(self, markdown: str) -> None:
         """Replace the description of the study's run."""
         self._runs.label(self._study_run(), {names.NOTE: names.shortened(markdown)})
+
+    def log_model(self, run_id: str, name: str, folder: Path) -> str:
+        """Keep a model beside the run that made it; see `hail_study.record.models.log`."""
+        return models.log(self._connection.client, run_id, name, folder)
 
     def summarise(self, arm: str, metrics: Mapping[str, float], timestamp: int) -> None:
         """Write metrics to the run of an arm; the newest count."""
@@ -187,6 +203,8 @@ class Ledger:
             artifacts.save(self._runs.client, run.run_id, run.artifacts, folder)
         final = [Metric(names.stored_metric(name), value, timestamp, 0) for name, value in metrics.items()]
         labels = {names.STATUS: status}
+        if status == "finished" and run.tags.get(names.PHASE) != "search":
+            self._log_input(run, run.tags[names.FINGERPRINT])
         if error:
             labels |= {names.ERROR: names.shortened(error), names.NOTE: notes.of_failure(error)}
         self._runs.send(run, [*trial.metrics, *final], trial.parameters, labels)

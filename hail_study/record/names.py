@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hail_study.record.errors import RecordError
 
+_OURS: Final = "hail."
 KIND: Final = "hail.kind"
 STUDY: Final = "hail.study"
 ARM: Final = "hail.arm"
@@ -29,12 +30,16 @@ REFERENCE: Final = "hail.reference"
 CHANGES: Final = "hail.changes"
 OVERRIDES: Final = "hail.overrides"
 
+MODEL: Final = "hail.model"
+
 NOTE: Final = "mlflow.note.content"
 PARENT: Final = "mlflow.parentRunId"
 
 EPOCH: Final = "epoch"
 """The newest epoch written; also the prefix of curves, which are thus told from a trial's final metrics."""
 _CURVE: Final = "epoch/"
+_SYSTEM: Final = "system/"
+"""Samples of the machine, under the names that MLflow's page of system metrics shows."""
 
 LONGEST_TAG: Final = 8000
 """Characters MLflow keeps of a tag's value."""
@@ -64,13 +69,18 @@ def metric(stored: str) -> str:
 
 
 def stored_curve(name: str) -> str:
-    """MLflow's spelling of a metric measured every epoch."""
-    return _CURVE + stored_metric(name)
+    """MLflow's spelling of a metric measured every epoch; samples of the machine keep their names."""
+    return stored_metric(name) if name.startswith(_SYSTEM) else _CURVE + stored_metric(name)
 
 
 def curve(stored: str) -> str | None:
     """The name that `stored_curve` was given, or `None` for another metric."""
     return metric(stored.removeprefix(_CURVE)) if stored.startswith(_CURVE) else None
+
+
+def is_final(stored: str) -> bool:
+    """Whether a stored metric is a trial's own result: no curve and no sample of the machine."""
+    return stored != EPOCH and not stored.startswith((_CURVE, _SYSTEM))
 
 
 def text(value: Any) -> str:
@@ -109,6 +119,11 @@ def nested(paths: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(section, {})
         place[name] = level
     return tree
+
+
+def ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """Our own tags, without their prefix."""
+    return {tag.removeprefix(_OURS): content for tag, content in tags.items() if tag.startswith(_OURS)}
 
 
 def shortened(content: str, limit: int = LONGEST_TAG) -> str:

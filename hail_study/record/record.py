@@ -23,6 +23,7 @@ from hail_study.record.writer import Writer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hail_study.data import Dataset
     from hail_study.study import Study, TrialSpec
     from hail_study.study.schema import RecordSettings
 
@@ -63,19 +64,20 @@ class Record:
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def begin(self, study: "Study", tags: Mapping[str, str]) -> None:
+    def begin(self, study: "Study", tags: Mapping[str, str], data: "Mapping[str, Dataset] | None" = None) -> None:
         """Open a study: its experiment, its run, and a run for each arm under it; those of before are reopened.
 
         Args:
             study: What is run.
             tags: Provenance, such as `git.commit`.
+            data: Arm key -> its prepared data, shown as the input of the arm and of the trials behind the table.
 
         Raises:
             RecordError: Another process runs this study; or, as from every writing method, earlier work failed or the
                 store is lost.
         """
         self._claim.take(study.file.name)
-        self._writer.put(partial(self._ledger.begin, study, dict(tags), self._starting()))
+        self._writer.put(partial(self._ledger.begin, study, dict(tags), dict(data or {}), self._starting()))
 
     def start(self, trial: "TrialSpec") -> None:
         """Open the run of a trial, under its arm's; an unfinished one with the same key is continued."""
@@ -131,6 +133,17 @@ class Record:
         """Replace the description that MLflow shows of the study's run."""
         self._writer.put(partial(self._ledger.describe, markdown))
 
+    def log_model(self, run_id: str, name: str, folder: Path) -> str:
+        """Keep a model, as `mlflow.pyfunc.save_model` wrote it, beside the run that made it; waits until it is written.
+
+        Returns:
+            The model's id: `models:/<id>` loads it. The run has it as the tag `hail.model`.
+        """
+        found: list[str] = []
+        self._writer.put(lambda: found.append(self._ledger.log_model(run_id, name, folder)))
+        self.flush()
+        return found[-1]
+
     def summarise(self, arm: str, metrics: Mapping[str, float]) -> None:
         """Show metrics beside an arm, such as its means over seeds; the newest replace what was shown before.
 
@@ -182,6 +195,17 @@ class Record:
         from hail_study.record import frames
 
         return self._read(lambda: frames.history(self._reader.curves(study_name)))
+
+    def tags(self, study_name: str) -> "pd.DataFrame":
+        """What each run of a study, arm or trial was made with: one row per run.
+
+        Returns:
+            Columns: run_id, kind ("study", "arm", "trial"), and one per tag, without the prefix `hail.`, such as
+            git.commit, git.dirty, version.torch, python, platform; missing where a run has no such tag.
+        """
+        from hail_study.record import frames
+
+        return frames.tags(self._read(lambda: self._reader.identities(study_name)))
 
     def ranks(self, run_id: str) -> "pd.DataFrame":
         """Per-user test ranks of a trial: user, rank and, with several peers, peer_0, ...; int32, 1 is best.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Tags = dict[str, str]
 
-_ON_EVERY_RUN: Final = ("git.", "version.")
+_ON_EVERY_RUN: Final = ("git.", "version.", "python", "platform", "cpus")
 """Beginnings of the provenance that trials carry too: a resumed study may have trials of several commits."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from hail_study.study import Arm, Study
 
 
+_SOFTWARE: Final = ("git.", "version.", "python", "platform", "cpus")
+
+
 class Reader(Protocol):
     """The reading half of `hail_study.record.Record`; anything with these frames can be reported on."""
 
     def trials(self, study_name: str) -> pd.DataFrame: ...
     def history(self, study_name: str) -> pd.DataFrame: ...
+    def tags(self, study_name: str) -> pd.DataFrame: ...
     def ranks(self, run_id: str) -> pd.DataFrame: ...
     def outcomes(self, run_id: str) -> pd.DataFrame: ...
 
@@ -177,7 +181,15 @@ class Results:
             "data": sorted(set(made["fingerprint"].dropna().astype(str))),
             "code": sorted(set(made["code"].dropna().astype(str))),
             "superseded_trials": self.superseded,
+            "software": self._software(),
         }
+
+    def _software(self) -> dict[str, list[str]]:
+        """Commits, versions and machines the trials were started with, by the names of the record's tags."""
+        tags = self.reader.tags(self.study.file.name)
+        ours = tags[tags["run_id"].isin(self.trials["run_id"])]
+        names = sorted(str(name) for name in ours if str(name).startswith(_SOFTWARE))
+        return {name: sorted(set(ours[name].dropna())) for name in names}
 
 
 def results(reader: Reader, study: "Study") -> Results:

@@ -65,6 +65,9 @@ class VersionReader:
     def history(self, study_name: str) -> pd.DataFrame:
         return self._record.history(study_name)
 
+    def tags(self, study_name: str) -> pd.DataFrame:
+        return self._record.tags(study_name)
+
     def ranks(self, run_id: str) -> pd.DataFrame:
         return self._record.ranks(run_id)
 

@@ -5,17 +5,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
-from hail_study.data import prepare
+from hail_study.data import Dataset, prepare
 from hail_study.record import Record
 from hail_study.study import Arm, Study
 from hail_study.study.measures import sign
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 _FILES: Final = ("best.safetensors", "configuration.yaml", "log.txt")
 
@@ -77,14 +74,21 @@ def choose(study: Study, trials: pd.DataFrame, arm: str | None = None) -> Choice
     return Choice(study.arm(best), {str(name): value for name, value in trial.items()}, metric, means[best])
 
 
-def export(study: Study, record: Record, choice: Choice, folder: Path) -> Path:
+def export(study: Study, record: Record, choice: Choice, folder: Path, prepared: Dataset | None = None) -> Path:
     """Write weights, configuration, item names, a card and a README.
+
+    Args:
+        study: From `load`.
+        record: Which has the trial.
+        choice: The trial, from `choose`.
+        folder: Made if need be.
+        prepared: The arm's data, where they have been prepared already.
 
     Raises:
         NothingToExport: The data are not what the trial was trained on, or its task is not next-item ranking.
     """
     data = choice.arm.configuration.data
-    prepared = prepare(data)
+    prepared = prepared or prepare(data)
     names = getattr(prepared, "item_names", None)
     if names is None:
         raise NothingToExport(f"data source {data.source}: only next-item rankings can be exported")
@@ -110,35 +114,6 @@ def export(study: Study, record: Record, choice: Choice, folder: Path) -> Path:
         )
     )
     return folder
-
-
-def register(record: Record, folder: Path, name: str) -> "ModelVersion":
-    """Put an export into MLflow's model registry, as a pyfunc kept as source code.
-
-    Raises:
-        mlflow.exceptions.MlflowException: The registry refuses the name.
-    """
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, ParamSchema, ParamSpec, Schema
-
-    mlflow.set_tracking_uri(record.location.tracking)
-    card = json.loads((folder / "card.json").read_text())
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(Array(DataType.string), "sequence")]),
-        params=ParamSchema([ParamSpec("count", DataType.long, 10), ParamSpec("seen", DataType.boolean, False)]),
-    )
-    with mlflow.start_run(run_id=card["run_id"], log_system_metrics=False):
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"export": str(folder.resolve())},
-            signature=signature,
-            pip_requirements=["hail-study"],
-            registered_model_name=name,
-        )
-    client = mlflow.MlflowClient()
-    return client.get_model_version(name, logged.registered_model_version)
 
 
 def _card(study: Study, choice: Choice) -> dict[str, Any]:

@@ -4,20 +4,13 @@ Field descriptions are the documentation: they reach editors through the exporte
 """
 
 import re
-from collections import Counter
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from hail_study.study.configuration import Base, Data, PlantedData
-from hail_study.study.sections import Changes, Metric, Positive, Scalar, Section, Value
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    repeated = [value for value, times in Counter(values).items() if times > 1]
-    if repeated:
-        raise ValueError(f"{repeated[0]} is given twice")
-    return values
+from hail_study.study.outputs import Metrics, RecordSettings
+from hail_study.study.sections import Changes, Positive, Scalar, Section, Value
 
 
 class Add(Section):
@@ -180,7 +173,7 @@ class Search(Section):
     ] = None
     objectives: Annotated[
         list[str],
-        AfterValidator(_distinct),
+        AfterValidator(distinct),
         Field(
             description="Measurements searched for together (ndcg@10, seconds_per_epoch, parameters); the first one "
             "chooses what is confirmed. Default: the metric that chooses epochs.",
@@ -227,23 +220,6 @@ class Search(Section):
         return self.trials * self.rounds(epochs)
 
 
-class Metrics(Section):
-    """What is measured and what counts as a difference."""
-
-    primary: Annotated[Metric, Field(description="Chooses epochs, hyperparameters and the headline.")] = "ndcg@10"
-    report: Annotated[list[Metric], Field(min_length=1), AfterValidator(_distinct)] = ["hr@10", "ndcg@10", "mrr"]
-    smallest_effect: Annotated[
-        dict[Metric, Positive], Field(description="Smallest difference of interest, in the metric's own units.")
-    ] = {}
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-
-    @model_validator(mode="after")
-    def _primary_is_reported(self) -> Self:
-        if self.primary not in self.report:
-            raise ValueError(f"primary metric {self.primary} must be in report")
-        return self
-
-
 class Compute(Section):
     """Where trials run. Nothing here changes a result or a key."""
 
@@ -271,14 +247,6 @@ class Budget(Section):
     hours: Annotated[float | None, Field(gt=0, description="Time in which something was trained.")] = None
     gpu_hours: Annotated[float | None, Field(gt=0, description="GPUs of a trial times its time.")] = None
     cost: Annotated[float | None, Field(gt=0, description="Hours times nodes times `compute.node_price`.")] = None
-
-
-class RecordSettings(Section):
-    """Where the record is kept. Nothing here changes a result or a key."""
-
-    tracking: Annotated[str, Field(description="MLflow tracking URI, or the path of a SQLite file.")] = "mlflow.db"
-    artifacts: Annotated[str, Field(description="Folder of artifacts (SQLite tracking only).")] = "mlartifacts"
-    reports: Annotated[str, Field(description="Folder the reports are written to.")] = "reports"
 
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -345,7 +313,7 @@ def _seeds_form(given: Any) -> str | None:
 
 Seeds = Annotated[
     Annotated[int, Field(ge=1), Tag("count")]
-    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_distinct), Tag("list")]
+    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct), Tag("list")]
     | Annotated[SequentialSeeds, Tag("sequential")],
     Discriminator(
         _seeds_form,

@@ -1,6 +1,7 @@
 """What every mapping of a study file has in common, and the types its values are made of."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -33,6 +34,14 @@ def one_of(names: Mapping[str, object]) -> Any:
         return value
 
     return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(names)})]
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """A list as it is, unless something stands in it twice."""
+    repeated = [value for value, times in Counter(values).items() if times > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]} is given twice")
+    return values
 
 
 def _check_metric(value: str) -> str:

@@ -118,6 +118,24 @@ def test_a_registered_arm_answers_as_a_pyfunc_without_pickles(here, tmp_path, ca
     assert not [name for name in files if name.endswith((".pkl", ".pickle"))]
 
 
+def test_the_best_trial_is_a_model_in_mlflow_from_the_start(here):
+    import mlflow
+    import pandas as pd
+
+    study = load("tiny.yaml")
+    record = Record(study.file.record, here)
+    tags = record.tags("tiny").set_index("run_id")
+    ((run, model),) = tags["model"].dropna().items()
+    trials = record.trials("tiny").set_index("run_id")
+    assert trials.loc[run, "validation/ndcg@10"] == trials["validation/ndcg@10"].max()
+    mlflow.set_tracking_uri(record.location.tracking)
+    found = mlflow.pyfunc.load_model(f"models:/{model}").predict(pd.DataFrame({"sequence": [["item 3", "item 7"]]}))
+    assert len(found[0]) == 10
+    client = mlflow.MlflowClient(record.location.tracking)
+    assert client.get_run(run).inputs.dataset_inputs[0].dataset.digest == trials.loc[run, "fingerprint"]
+    assert "system/cpu_utilization_percentage" in client.get_run(run).data.metrics
+
+
 def test_data_that_changed_are_not_exported(here, capsys):
     assert main(["best", "tiny.yaml", "data.seed=1"]) == 2
     assert "no finished confirm trial" in capsys.readouterr().err or "changed" in capsys.readouterr().err

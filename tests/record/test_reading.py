@@ -203,3 +203,23 @@ def test_a_record_in_a_folder_that_may_not_be_written_is_read(
     before = {path.name for path in directory.iterdir()}
     assert len(make_record().trials("tiny")) == 0
     assert {path.name for path in directory.iterdir()} == before
+
+
+def test_every_run_says_what_it_was_made_with(
+    open_record: Callable[[], Record], make_record: Any, make_study: Any, make_trial: Any
+) -> None:
+    writer, spec = make_record(), make_trial(0)
+    made_with = {"git.commit": "abc", "version.torch": "2.13", "python": "3.11.2", "command": "run x.yaml"}
+    writer.begin(make_study(), made_with)
+    writer.start(spec)
+    writer.end("interrupted")
+    tags = open_record().tags("tiny").set_index("kind")
+    assert tags.loc["study", list(made_with)].to_dict() == made_with
+    trial = tags.loc["trial"]
+    assert (trial["run_id"], trial["git.commit"], trial["python"]) == (
+        open_record().trials("tiny")["run_id"].item(),
+        "abc",
+        "3.11.2",
+    )
+    assert pd.isna(trial["command"])
+    assert open_record().tags("no such study").empty

@@ -1,7 +1,9 @@
 """What MLflow holds after a study was written, seen through MLflow's own client."""
 
+import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -263,3 +265,55 @@ def test_a_record_is_created_whole_or_not_at_all(
     again.end("finished")
     assert len(again.trials("tiny")) == 0
     assert not list(place.glob(".*"))
+
+
+def test_the_data_of_arms_and_of_the_trials_behind_the_table_are_their_inputs(
+    make_record: Any, make_study: Any, make_trial: Any
+) -> None:
+    data = SimpleNamespace(fingerprint="f1", description={"source": "file", "path": "data/toys.txt.gz", "users": 9})
+    record, study = make_record(), make_study()
+    record.begin(study, {}, {study.reference.key: data})
+    confirmed, searched = make_trial(seed=1), make_trial(seed=1000, phase="search", number=0)
+    for spec in (confirmed, searched):
+        record.start(spec)
+        record.finish(spec.key, "finished", {}, None)
+    record.end("finished")
+
+    inputs = {name: run.inputs.dataset_inputs for name, run in mlflow_runs(record).items()}
+    assert not inputs["tiny"]
+    assert not inputs[searched.label]
+    for name in ("reference", confirmed.label):
+        (found,) = inputs[name]
+        assert (found.dataset.name, found.dataset.digest) == ("toys.txt.gz", "f1")
+        assert json.loads(found.dataset.profile)["users"] == 9
+
+
+def test_samples_of_the_machine_are_where_mlflow_looks_and_no_results(record: Record, make_trial: Any) -> None:
+    spec = make_trial()
+    record.start(spec)
+    record.epoch(spec.key, 1, {"loss": 0.5, "system/cpu_utilization_percentage": 40.0})
+    record.finish(spec.key, "finished", {"test/ndcg@10": 0.25}, None)
+    record.end("finished")
+    assert mlflow_runs(record)[spec.label].data.metrics["system/cpu_utilization_percentage"] == 40.0
+    assert not [column for column in record.trials("tiny") if "system" in column]
+    assert set(record.history("tiny")["metric"]) == {"loss"}
+
+
+def test_a_model_is_kept_beside_its_run_which_stays_as_it_was(record: Record, make_trial: Any, tmp_path: Path) -> None:
+    spec = make_trial()
+    record.start(spec)
+    record.finish(spec.key, "finished", {"test/ndcg@10": 0.25, "epochs": 3}, None)
+    record.end("finished")
+    before = mlflow_runs(record)[spec.label]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("flavors: {}\n")
+    found = record.log_model(before.info.run_id, "tiny peers.count=1", tmp_path / "model")
+
+    client, after = MlflowClient(record.location.tracking), mlflow_runs(record)[spec.label]
+    model = client.get_logged_model(found)
+    assert (model.name, model.status, model.source_run_id) == ("tiny peers_count=1", "READY", before.info.run_id)
+    assert model.params["peers.count"] == "2"
+    assert {metric.key: metric.value for metric in model.metrics} == {"test/ndcg_at_10": 0.25}
+    assert after.data.tags["hail.model"] == found
+    assert [output.model_id for output in after.outputs.model_outputs] == [found]
+    assert (after.info.status, after.info.end_time) == (before.info.status, before.info.end_time)

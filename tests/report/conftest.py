@@ -28,11 +28,12 @@ LEVELS = {"reference": 0.5, "without med": 0.3, "peers.count=1": 0.5001, "50%_wi
 
 
 class HandmadeRecord:
-    """Three frames, as the record gives them."""
+    """Four frames, as the record gives them."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.rank_files: dict[str, pd.DataFrame] = {}
+        self.made_with: list[dict[str, str]] = []
         self.curves: list[tuple[str, int, str, float]] = []
 
     def trials(self, study_name: str) -> pd.DataFrame:
@@ -40,6 +41,9 @@ class HandmadeRecord:
 
     def history(self, study_name: str) -> pd.DataFrame:
         return pd.DataFrame(self.curves, columns=["run_id", "epoch", "metric", "value"])
+
+    def tags(self, study_name: str) -> pd.DataFrame:
+        return pd.DataFrame(self.made_with, columns=None if self.made_with else ["run_id", "kind"])
 
     def ranks(self, run_id: str) -> pd.DataFrame:
         return self.rank_files[run_id]

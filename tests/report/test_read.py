@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from hail_study.report import NoResults, results
+from hail_study.report.page import software
 
 
 def test_keeps_one_row_per_trial_in_the_studys_order(study, record) -> None:
@@ -73,3 +74,25 @@ def test_a_record_without_a_finished_trial_says_so(study, make_record) -> None:
     record.add(study.reference, 0, status="failed")
     with pytest.raises(NoResults):
         results(record, study)
+
+
+def test_the_report_says_what_its_trials_ran_on(record, study) -> None:
+    record.made_with = [
+        {"run_id": row["run_id"], "git.commit": "abc", "git.dirty": "false", "version.torch": torch, "python": "3.11.2"}
+        for row, torch in zip(record.rows, ["2.12", *["2.13"] * len(record.rows)], strict=False)
+    ]
+    record.made_with.append({"run_id": "of another study", "git.commit": "def", "command": "run other.yaml"})
+    found = results(record, study).provenance()["software"]
+    assert found == {
+        "git.commit": ["abc"],
+        "git.dirty": ["false"],
+        "python": ["3.11.2"],
+        "version.torch": ["2.12", "2.13"],
+    }
+    assert software(found | {"git.dirty": ["true"], "platform": ["Linux"], "cpus": ["2"]}) == {
+        "Git commit": "abc with uncommitted changes",
+        "Packages": "torch 2.12 and 2.13",
+        "Python": "3.11.2",
+        "Machine": "Linux, 2 CPUs",
+    }
+    assert software({}) == {}

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,11 +73,31 @@ def _runs(results: Results) -> dict[str, Any]:
     study = results.study
     return {
         "study": study,
+        "software": software(results.provenance()["software"]),
         "runs": runs(results),
         "failures": failures(results),
         "reproduce": shlex.join([str(study.path), *study.overrides]),
         "changes": {arm.name: listed([f"{k} = {v}" for k, v in arm.changes.items()]) for arm in study.arms},
     }
+
+
+def software(found: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What trials ran on, for readers: commit, versions, Python and machine; empty where the record does not say."""
+    commits = [
+        f"{one[:12]}{' with uncommitted changes' if 'true' in found.get('git.dirty', ()) else ''}"
+        for one in found.get("git.commit", ())
+    ]
+    packages = [
+        f"{name.removeprefix('version.')} {listed(v)}" for name, v in found.items() if name.startswith("version.")
+    ]
+    machines = [*found.get("platform", ()), *(f"{cpus} CPUs" for cpus in found.get("cpus", ()))]
+    said = {
+        "Git commit": listed(commits),
+        "Packages": ", ".join(packages),
+        "Python": listed(found.get("python", ())),
+        "Machine": ", ".join(machines),
+    }
+    return {name: text for name, text in said.items() if text}
 
 
 def _assets() -> dict[str, str]:

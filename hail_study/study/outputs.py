@@ -1,0 +1,40 @@
+"""What a study measures, reports and keeps."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from hail_study.study.sections import Metric, Positive, Section, distinct
+
+
+class Metrics(Section):
+    """What is measured and what counts as a difference."""
+
+    primary: Annotated[Metric, Field(description="Chooses epochs, hyperparameters and the headline.")] = "ndcg@10"
+    report: Annotated[list[Metric], Field(min_length=1), AfterValidator(distinct)] = ["hr@10", "ndcg@10", "mrr"]
+    smallest_effect: Annotated[
+        dict[Metric, Positive], Field(description="Smallest difference of interest, in the metric's own units.")
+    ] = {}
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+    @model_validator(mode="after")
+    def _primary_is_reported(self) -> Self:
+        if self.primary not in self.report:
+            raise ValueError(f"primary metric {self.primary} must be in report")
+        return self
+
+
+class RecordSettings(Section):
+    """Where the record is kept. Nothing here changes a result or a key."""
+
+    tracking: Annotated[str, Field(description="MLflow tracking URI, or the path of a SQLite file.")] = "mlflow.db"
+    artifacts: Annotated[str, Field(description="Folder of artifacts (SQLite tracking only).")] = "mlartifacts"
+    reports: Annotated[str, Field(description="Folder the reports are written to.")] = "reports"
+    models: Annotated[
+        Literal["none", "best", "arms"],
+        Field(description="Networks kept as MLflow models: none, the best arm's best trial, or that of each arm."),
+    ] = "best"
+    system_seconds: Annotated[
+        float,
+        Field(ge=0, description="Least time between samples of a trial's machine (needs psutil); 0: no samples."),
+    ] = 10
