@@ -1,10 +1,20 @@
 """What a reader must know to trust the table, in sentences."""
 
+from typing import Final
+
 from hail_study.report.doubts import ORACLE, doubts, shortfalls
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Table
 from hail_study.report.wording import count, listed, metric_name, number, percent
 from hail_study.study.measures import lower_is_better
+
+_COLUMNS: Final = {
+    "users": "Δ (users): the same difference with a 95 % interval over seeds and users.",
+    "effect_size": "g: Hedges' g of the paired differences.",
+    "improvement": "P(better): chance that a run of the arm beats a run of the reference; ties count half.",
+    "seconds": "Seconds: training time of a trial, mean over seeds.",
+}
+"""What must be said of columns that a study file asked for."""
 
 
 def caption(table: Table) -> list[str]:
@@ -15,6 +25,7 @@ def caption(table: Table) -> list[str]:
         _significance(table),
         _verdicts(table),
         _marks(table),
+        *(text for column, text in _COLUMNS.items() if column in table.columns),
         _budgets(table),
         _baselines(table),
         _aliases(table),
@@ -26,7 +37,8 @@ def caption(table: Table) -> list[str]:
 
 def essentials(table: Table) -> list[str]:
     """The statements without which the numbers would mislead."""
-    return [_significance(table), _verdicts(table), _budgets(table), *shortfalls(table), *doubts(table)]
+    statements = [_significance(table), _verdicts(table), _budgets(table), *shortfalls(table), *doubts(table)]
+    return [statement for statement in statements if statement]
 
 
 def about_claims(table: Table) -> str:
@@ -74,25 +86,28 @@ def _differences(table: Table) -> str:
 
 
 def _significance(table: Table) -> str:
+    """What p is, where it is shown; and that n is too small for it, which concerns readers of intervals too."""
     family, n = table.family, len(table.seeds)
+    shown = bool({"p", "p_holm"} & set(table.columns))
     if family.sequential:
-        return "p is not given: it would hold for a number of seeds fixed before, and these were added by the results."
+        why = "it would hold for a number of seeds fixed before, and these were added by the results."
+        return f"p is not given: {why}" if shown else ""
     text = (
         f"p: exact two-sided sign-flip test. p (Holm): adjusted over the family of {count(family.size, 'comparison')}, "
-        f"every arm against the reference on {metric_name(table.primary)}."
+        f"every arm against the reference on {metric_name(table.primary)}. "
     )
-    if smallest_p(n) * max(1, family.size) <= family.level:
-        return text
-    return (
-        f"{text} n too small: with {count(n, 'paired seed')} the smallest possible p is {smallest_p(n):.3g}; p ≤ "
-        f"{family.level:.2g} takes {family.needs} seeds, {family.needs_jointly} after Holm's correction."
+    small = (
+        f"n too small: with {count(n, 'paired seed')} the smallest possible p is {smallest_p(n):.3g}; "
+        f"p ≤ {family.level:.2g} takes {family.needs} seeds, {family.needs_jointly} after Holm's correction."
     )
+    reachable = smallest_p(n) * max(1, family.size) <= family.level
+    return f"{text if shown else ''}{'' if reachable else small}".strip()
 
 
 def _verdicts(table: Table) -> str:
     family = table.family
     text = (
-        f"Verdict: by the t interval widened to hold for all {count(family.size, 'comparison')} jointly "
+        f"Verdict: by the t interval widened to hold jointly for {count(family.size, 'comparison')} "
         f"{_looks(table)}({percent(family.confidence)}, Bonferroni); better or worse: all of it on one side of 0; "
     )
     if family.smallest_effect is None:

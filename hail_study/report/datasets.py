@@ -3,22 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hail_study.report import statistics
 from hail_study.report.grid import Cell, Grid, Row, Sheet
-from hail_study.report.layout import emphasis, mark
+from hail_study.report.layout import WIDEST, emphasis, mark
 from hail_study.report.statistics import Friedman, Interval
 from hail_study.report.table import Row as ArmRow
 from hail_study.report.table import Table
 from hail_study.report.wording import count, mean, metric_name, number, percent
 from hail_study.study.measures import sign
-
-_WIDEST: Final = 8
-"""Columns of means that still fit a page."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,7 @@ def sheet(data_sets: DataSets) -> Sheet:
 def _metrics(data_sets: DataSets) -> tuple[str, ...]:
     """All metrics, or the primary one alone where all would not fit a page."""
     table = data_sets.first
-    return table.metrics if len(table.metrics) * len(data_sets.tables) <= _WIDEST else (table.primary,)
+    return table.metrics if len(table.metrics) * len(data_sets.tables) <= WIDEST else (table.primary,)
 
 
 def _row(data_sets: DataSets, arm: str, metrics: Sequence[str]) -> Row:

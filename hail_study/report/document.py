@@ -4,6 +4,7 @@ from hail_study.report.caption import about_claims, about_effects, caption
 from hail_study.report.claims import describe
 from hail_study.report.datasets import by_data
 from hail_study.report.datasets import sheet as data_sets_sheet
+from hail_study.report.factorial_sheet import sheet as crossing_sheet
 from hail_study.report.grid import Cell, Document, Grid, Sheet
 from hail_study.report.layout import layout
 from hail_study.report.table import Table
@@ -15,6 +16,8 @@ def document(table: Table) -> Document:
     sheets = [Sheet("", layout(table), tuple(caption(table)))]
     if table.claims:
         sheets.append(_claims(table))
+    if table.crossing:
+        sheets.append(crossing_sheet(table, table.crossing))
     if table.effects.get(table.primary):
         sheets.append(_effects(table))
     data_sets = by_data(table)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from hail_study.report.claims import Evidence, evaluate
 from hail_study.report.comparison import Comparison, compare, joint_over_users
+from hail_study.report.crossing import Crossing, crossing
 from hail_study.report.factorial import Effect, effects
 from hail_study.report.family import Family
 from hail_study.report.read import Results
@@ -45,6 +46,7 @@ class Row:
         missing: Seeds neither finished, failed nor pruned.
         search: Of its hyperparameters; none where nothing is searched.
         parameters: Weights trained, if recorded.
+        seconds: Training time of a trial, mean over seeds, if recorded.
         scores: Metric -> seed -> test metric.
         means: Metric -> mean over seeds.
         comparisons: Metric -> comparison with the reference; empty for the reference itself.
@@ -62,6 +64,7 @@ class Row:
     missing: int
     search: SearchEffort | None
     parameters: int | None
+    seconds: float
     scores: Mapping[str, Mapping[int, float]]
     means: Mapping[str, Interval]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
@@ -88,6 +91,9 @@ class Table:
         seeds: Of the confirm phase.
         planned_search: Trials the study file gives every arm, 0 without a search.
         claims: The study's claims, judged.
+        columns: Shown, in this order (`metrics.columns`).
+        order: Of the arms as shown (`metrics.order`).
+        crossing: The cells of the crossed factors; None where the study crosses fewer than two.
         effects: Metric -> main effects and interactions, where the study crosses factors.
         provenance: Fingerprints of data and code.
     """
@@ -100,7 +106,10 @@ class Table:
     baselines: Mapping[str, Mapping[str, float]]
     seeds: tuple[int, ...]
     planned_search: int
+    columns: tuple[str, ...]
+    order: str
     claims: tuple[Evidence, ...]
+    crossing: Crossing | None
     effects: Mapping[str, Sequence[Effect]]
     provenance: Mapping[str, Any]
 
@@ -142,7 +151,10 @@ def build_table(results: Results, users: bool = True) -> Table:
         baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
         seeds=tuple(study.file.seed_list),
         planned_search=search.budget(study.reference.configuration.training.epochs) if search else 0,
+        columns=tuple(metrics.columns),
+        order=metrics.order,
         claims=evaluate(results),
+        crossing=crossing(results.study),
         effects={metric: effects(results, metric) for metric in families},
         provenance=results.provenance(),
     )
@@ -187,6 +199,7 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         missing=max(0, results.planned_seeds(arm) - len(seeds) - failed - pruned),
         search=_search(results, arm) if arm.space else None,
         parameters=_parameters(results.finished(arm)),
+        seconds=float(results.finished(arm)["seconds"].mean()),
         scores={m: dict(zip(one.index.astype(int).tolist(), one.tolist(), strict=True)) for m, one in scores.items()},
         means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},

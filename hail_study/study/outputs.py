@@ -1,10 +1,26 @@
 """What a study measures, reports and keeps."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from hail_study.study.sections import Metric, Positive, Section, distinct
+
+COLUMNS: Final = ("n", "metrics", "difference", "p", "p_holm", "verdict")
+"""Of a table, unless a study file chooses others."""
+Column = Literal[
+    "n",
+    "metrics",
+    "difference",
+    "users",
+    "p",
+    "p_holm",
+    "verdict",
+    "effect_size",
+    "improvement",
+    "parameters",
+    "seconds",
+]
 
 
 class Metrics(Section):
@@ -16,6 +32,15 @@ class Metrics(Section):
         dict[Metric, Positive], Field(description="Smallest difference of interest, in the metric's own units.")
     ] = {}
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    columns: Annotated[
+        list[Column],
+        Field(min_length=1, description="Of the table, in their order; `metrics` are those of `report`, in theirs."),
+        AfterValidator(distinct),
+    ] = list(COLUMNS)
+    order: Annotated[
+        Literal["study", "score"],
+        Field(description="Of the table's arms: as the study file has them, or by the primary metric, best first."),
+    ] = "study"
 
     @model_validator(mode="after")
     def _primary_is_reported(self) -> Self:

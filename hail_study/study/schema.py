@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from hail_study.study.configuration import Base, Data, PlantedData
 from hail_study.study.outputs import Metrics, RecordSettings
-from hail_study.study.sections import Changes, Positive, Scalar, Section, Value
+from hail_study.study.sections import Changes, Positive, Scalar, Section, Value, distinct
 
 
 class Add(Section):

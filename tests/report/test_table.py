@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from hail_study.record import RecordError
-from hail_study.report import build_table, results
+from hail_study.report import build_table, results, wording
 from hail_study.report.caption import caption
+from hail_study.report.document import document
 from hail_study.report.layout import layout
 from hail_study.report.writers.json import plain
 
@@ -21,6 +22,10 @@ vary: {encoder.dim: [32]}
 metrics: {primary: mse, report: [mse]}
 seeds: 4
 """
+
+
+LEVELS = {"reference": 0.5, "without med": 0.3, "peers.count=1": 0.5001, "50%_wide & #4": 0.8}
+"""Arm -> share of users whose target is ranked near the top."""
 
 
 @pytest.fixture
@@ -192,3 +197,70 @@ def test_same_record_in_any_order_gives_the_same_table(study, record) -> None:
     first = plain(build_table(results(record, study)))
     np.random.default_rng(0).shuffle(record.rows)
     assert plain(build_table(results(record, study))) == first
+
+
+def headings(found) -> list[str]:
+    return list(layout(build_table(found)).headings)
+
+
+def test_columns_and_their_order_are_those_of_the_study_file(make_study, fill) -> None:
+    chosen = "metrics.columns=[verdict, effect_size, improvement, users, metrics, parameters, seconds]"
+    study = make_study(chosen, "metrics.report=[mrr, ndcg@10]")
+    found = results(fill(study, lambda arm: LEVELS[arm.name]), study)
+    names = ["Arm", "Verdict", "g", "P(better)", "Δ (users) [95 % CI]", "MRR", "NDCG@10", "Parameters", "Seconds"]
+    assert headings(found) == names
+    table = build_table(found)
+    first = next(row for row in layout(table).rows if row[0].text == "without med")
+    comparison = table.arms[1].comparisons["ndcg@10"]
+    assert first[2].text == wording.number(comparison.effect_size, 2)
+    assert (first[3].text, first[7].text) == ("0.00", "–")
+    said = " ".join(caption(table))
+    assert "Hedges' g" in said
+    assert "sign-flip test." not in said, "of a column that is not there nothing is said"
+    assert "n too small: with 5 paired seeds" in said
+
+
+def test_arms_may_stand_in_the_order_of_their_scores(make_study, fill) -> None:
+    study = make_study("metrics.order=score")
+    table = build_table(results(fill(study, lambda arm: LEVELS[arm.name]), study))
+    shown = [row[0].text for row in layout(table).rows]
+    means = {row.arm: row.means["ndcg@10"].estimate for row in table.arms}
+    assert [means[arm] for arm in shown] == sorted(means.values(), reverse=True)
+    assert [row.arm for row in table.arms] != shown
+
+
+CROSSED = """\
+name: crossed
+cross:
+  peers.count: [1, 2]
+  encoder.blocks: [1, 2]
+  encoder.dim: [16, 32, 64]
+seeds: 3
+"""
+
+
+def test_a_factorial_is_shown_wide_with_the_last_factor_across(make_study, fill) -> None:
+    def level(arm) -> float:
+        return 0.3 + arm.configuration.encoder.dim / 200 + 0.05 * arm.configuration.encoder.blocks
+
+    study = make_study(text=CROSSED)
+    table = build_table(results(fill(study, level), study))
+    grid = next(sheet.grid for sheet in document(table).sheets if sheet.title == "Factorial")
+    assert grid.headings == ("peers.count", "encoder.blocks", "16", "32", "64")
+    assert grid.groups == (("", 2), ("NDCG@10, encoder.dim", 3)), "three metrics would not fit"
+    assert [[cell.text for cell in row[:2]] for row in grid.rows] == [["1", "1"], ["1", "2"], ["2", "1"], ["2", "2"]]
+    arm = study.arm("peers.count=2,encoder.blocks=1,encoder.dim=32").name
+    mean_of = next(row for row in table.arms if row.arm == arm).means["ndcg@10"].estimate
+    assert grid.rows[2][3].value == mean_of
+    best = [
+        (place, column) for place, row in enumerate(grid.rows) for column in range(5) if row[column].emphasis == "best"
+    ]
+    assert best == [(1, 4), (3, 4)], "equal cells are emphasised alike"
+
+
+def test_a_small_factorial_shows_every_metric(make_study, fill) -> None:
+    study = make_study(text=CROSSED.replace("  encoder.blocks: [1, 2]\n", "").replace("16, 32, ", "32, "))
+    table = build_table(results(fill(study, lambda arm: 0.5), study))
+    grid = next(sheet.grid for sheet in document(table).sheets if sheet.title == "Factorial")
+    assert [text for text, _ in grid.groups] == ["", *(f"{m}, encoder.dim" for m in ("HR@10", "NDCG@10", "MRR"))]
+    assert len(grid.rows) == 2

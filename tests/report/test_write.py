@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hail_study.report import build_table, results, write_report
+from hail_study.report import build_table, render, results, write_report
 from hail_study.report.document import document
 from hail_study.report.grid import Cell, Document, Grid, Sheet
 from hail_study.report.write import write_tables
@@ -76,10 +76,10 @@ def test_tables_do_not_depend_on_how_long_trials_took(tmp_path, record, study) -
     assert [path.read_bytes() for path in write_tables(build_table(results(record, study)), tmp_path)] == first
 
 
-@pytest.mark.parametrize("suffix", MARKUP)
-def test_every_markup_is_as_it_was(golden_table, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [*MARKUP, *DATA])
+def test_every_format_is_as_it_was(golden_table, suffix: str) -> None:
     """Run with UPDATE_GOLDEN=1 after a wanted change, and read the difference."""
-    text = MARKUP[suffix](document(golden_table))
+    text = render(golden_table, suffix)
     path = GOLDEN / f"table.{suffix}"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")

@@ -57,9 +57,10 @@ def _results(table: Table) -> dict[str, Any]:
 
 
 def _grid(table: Table) -> Grid:
-    """The table with what matters most in front: a phone shows two or three columns."""
+    """The table with what matters most in front, where it has it: a phone shows two or three columns."""
     grid = layout(table)
-    order = [0, grid.headings.index("Verdict"), grid.headings.index("p") - 1]
+    front = [place for place, name in enumerate(grid.headings) if name == "Verdict" or name.startswith("Δ")]
+    order = [0, *reversed(front)]
     return grid.select([*order, *(column for column in range(len(grid.headings)) if column not in order)])
 
 
