@@ -1,7 +1,7 @@
 """Other histories that were followed by the same item: positive pairs that need no augmentation.
 
 Qiu, Huang, Yin, Wang. Contrastive Learning for Representation Degeneration Problem in Sequential Recommendation. WSDM
-2022, section 4.2 (DuoRec's supervised augmentation).
+2022 (DuoRec's supervised augmentation).
 """
 
 import numpy as np

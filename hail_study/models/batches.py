@@ -42,7 +42,12 @@ def next_items(ids: Tensor) -> TrainingBatch:
 
 
 def masked_items(
-    ids: Tensor, mask: int, rate: float, last: float, generators: Sequence[torch.Generator]
+    ids: Tensor,
+    mask: int,
+    rate: float,
+    last: float,
+    generators: Sequence[torch.Generator],
+    hard: Tensor | None = None,
 ) -> TrainingBatch:
     """The masked-item protocol: predict items that are hidden, from those before and after them.
 
@@ -55,12 +60,14 @@ def masked_items(
         rate: Share of items masked.
         last: Share of sequences whose last item alone is masked.
         generators: One per trial; each draws for its own longest sequence, so that padding takes no numbers.
+        hard: [T, B, L + 1] bool, items that are masked whatever is drawn; so many fewer of the others are.
     """
     real = ids != 0
     lengths = real.sum(-1)  # [T, B]
     ends = torch.arange(ids.shape[-1], device=ids.device) == lengths[..., None] - 1  # [T, B, L + 1]
-    trials = zip(real, ends, generators, strict=True)
-    chosen = torch.stack([_chosen(own, end, rate, last, source) for own, end, source in trials])
+    rates = _rates(real, hard, rate)
+    trials = zip(real, ends, rates, generators, strict=True)
+    chosen = torch.stack([_chosen(own, end, each, last, source) for own, end, each, source in trials])
     return _batch(ids.masked_fill(chosen, mask), ids, chosen)
 
 
@@ -69,12 +76,21 @@ def last_positions(lengths: Tensor, width: int) -> Tensor:
     return (torch.arange(len(lengths), device=lengths.device) * width + lengths - 1)[None]
 
 
-def _chosen(real: Tensor, ends: Tensor, rate: float, last: float, source: torch.Generator) -> Tensor:
+def _rates(real: Tensor, hard: Tensor | None, rate: float) -> Tensor:
+    """How probably each item is masked, [T, B, L + 1]: `rate` in a row's mean, and the hard ones certainly."""
+    if hard is None:
+        return torch.full(real.shape, rate, device=real.device)
+    count, sure = real.sum(-1, keepdim=True), hard.sum(-1, keepdim=True)
+    rest = ((rate * count - sure) / (count - sure).clamp_min(1)).clamp_min(0)
+    return torch.where(hard, 1.0, rest)
+
+
+def _chosen(real: Tensor, ends: Tensor, rates: Tensor, last: float, source: torch.Generator) -> Tensor:
     """Which items of one trial are masked, [B, L + 1] bool."""
     length = int(real.sum(-1).max())
     drawn = torch.rand(len(real), length + 1, generator=source, device=source.device).to(real.device)
     chosen = torch.zeros_like(real)
-    chosen[:, :length] = drawn[:, 1:] < rate
+    chosen[:, :length] = drawn[:, 1:] < rates[:, :length]
     chosen &= real
     alone = (drawn[:, :1] < last) | ~chosen.any(-1, keepdim=True)  # [B, 1]
     return torch.where(alone, ends, chosen)

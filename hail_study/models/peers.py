@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
-from hail_study.models.companions import auxiliary_terms, weighting_of
+from hail_study.models.companions import auxiliary_terms, miner_of, weighting_of
 from hail_study.models.family import repeat
 from hail_study.models.layers import Layer, initialise
 from hail_study.models.mixtures import Gate, PeerAttention
@@ -49,6 +49,7 @@ class PeerNetwork(Layer):
         causal: The encoder sees no future: trained on next items; otherwise on masked items.
         auxiliary: Terms of `objective.auxiliary`, by name.
         weighting: What weighs them, None where there are none.
+        mining: What tells hard targets, None where all are alike.
     """
 
     def __init__(self, configuration: Configuration, item_count: int, seeds: Sequence[int]) -> None:
@@ -65,6 +66,7 @@ class PeerNetwork(Layer):
         self.negatives = Negatives(configuration.objective, self.trials, item_count) if loss.sampled else None
         self.auxiliary = auxiliary_terms(configuration, item_count, seeds)
         self.weighting = weighting_of(configuration, self.auxiliary, self.trials)
+        self.mining: Any = miner_of(configuration, seeds)
         self._teaching = getattr(coupling, "teacher", None)
         self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if self._teaching else None
 
@@ -90,7 +92,7 @@ class PeerNetwork(Layer):
         return self._answering().tables()
 
     def training_batch(
-        self, ids: Tensor, source: torch.Generator | Sequence[torch.Generator] | None = None
+        self, ids: Tensor, source: torch.Generator | Sequence[torch.Generator] | None = None, progress: float = 0.0
     ) -> TrainingBatch:
         """What to train on, from the items of each user: next items, or masked ones where the encoder sees the future.
 
@@ -98,13 +100,15 @@ class PeerNetwork(Layer):
             ids: [T, B, L + 1] int64, right-padded with 0.
             source: Random numbers of masks and sampled negatives; one generator per trial. Not needed where neither
                 is drawn.
+            progress: Share of the training that is done, for masks that grow harder.
         """
         sources = [source] if isinstance(source, torch.Generator) else list(source or [])
         settings = self._settings.encoder
         if self.causal:
             batch = next_items(ids)
         else:
-            batch = masked_items(ids, self.stack.item_count + 1, settings.mask, settings.mask_last, sources)
+            hard = None if self.mining is None else self.mining.masks(self, ids, progress, sources)
+            batch = masked_items(ids, self.stack.item_count + 1, settings.mask, settings.mask_last, sources, hard)
         batch = replace(batch, ids=ids)
         return batch if self.negatives is None else self.negatives.add_to(batch, sources)
 

@@ -23,7 +23,7 @@ class Problem:
     Attributes:
         coupling: Loss of a chunk.
         targets: [T, N] items.
-        weights: [T, N]; None weighs all alike.
+        weights: [T, N], or [T, K, N] where peers weigh targets differently; None weighs all alike.
         step: Optimiser steps done.
         chunk: Scores held at a time; None leaves it to the device.
         users: B, sequences of each trial.
@@ -158,10 +158,10 @@ def _shares(problem: Problem, scores: Scores, grouped: Tensor) -> Tensor:
     if problem.weights is None and not problem.coupling.selects(problem.step):
         return torch.full((trials, peers, count), 1 / count, device=grouped.device)
     weights = torch.ones(trials, count, device=grouped.device) if problem.weights is None else problem.weights
-    shares = weights[:, None].expand(-1, peers, -1)
+    shares = (weights if weights.dim() == 3 else weights[:, None]).expand(-1, peers, -1)
     if problem.coupling.selects(problem.step):
         surprise = torch.empty(trials, peers, count, device=grouped.device)
         for piece in problem.pieces(trials * peers * scores.floats):
             surprise[:, :, piece] = cross_entropy(scores.forward(grouped[:, :, piece], piece), scores.right(piece))
-        shares = shares * problem.coupling.select(surprise, weights > 0, problem.step, problem.users)
+        shares = shares * problem.coupling.select(surprise, (shares > 0).any(1), problem.step, problem.users)
     return shares / shares.sum(-1, keepdim=True).clamp_min(1e-12)

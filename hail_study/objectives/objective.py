@@ -1,7 +1,7 @@
 """The loss of one batch, as a study's configuration declares it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -13,6 +13,7 @@ from hail_study.objectives.chunked import Problem, chunked_loss
 from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.couplings.one import Gated
 from hail_study.objectives.items import ItemLoss
+from hail_study.objectives.mining import Mining
 from hail_study.objectives.weightings import Weighed, Weighting
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
@@ -83,7 +84,13 @@ class Objective:
         """
         hidden = network(batch.inputs)  # [S, B, L, D]
         states = network.states_at(hidden, batch.positions)  # [S, N, D]
-        loss = self._of_items(network, batch, states if scales is None else states * _per_slot(scales, states), step)
+        scaled = states if scales is None else states * _per_slot(scales, states)
+        mining = cast(Mining | None, network.mining)
+        if mining is None:
+            loss = self._of_items(network, batch, scaled, step)
+        else:
+            loss = self._of_items(network, mining.weighted(network, batch, states, progress, draws), scaled, step)
+            loss = _joined(loss, mining.learn(network, batch, states, draws))
         if network.weighting is None:
             return loss
         mixed = torch.is_autocast_enabled(hidden.device.type)
@@ -171,6 +178,13 @@ class Objective:
     def _loss(self, states: Tensor, tables: Tensor, mixtures: dict[str, Tensor], problem: Problem) -> Loss:
         with torch.autocast(states.device.type, enabled=False):
             return Loss(*chunked_loss(states, tables, mixtures, problem))
+
+
+def _joined(loss: Loss, predicting: Tensor | None) -> Loss:
+    """The loss with that of what predicts hard targets, [S]."""
+    if predicting is None:
+        return loss
+    return replace(loss, total=loss.total + predicting.sum(), parts=loss.parts | {"mining": predicting.detach()})
 
 
 def _per_slot(scales: Tensor, states: Tensor) -> Tensor:

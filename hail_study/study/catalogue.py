@@ -57,6 +57,13 @@ AUXILIARIES: Final = {
 }
 """What networks minimise beside the loss over the items (`objective.auxiliary`)."""
 
+MINERS: Final = {
+    "own": "hail_study.objectives.mining:Own",
+    "peer": "hail_study.objectives.mining:Peer",
+    "random": "hail_study.objectives.mining:Random",
+}
+"""Whose prediction decides which targets are hard (`objective.mining.by`)."""
+
 WEIGHTINGS: Final = {
     "fixed": "hail_study.objectives.weightings.fixed:Fixed",
     "uncertainty": "hail_study.objectives.weightings.uncertainty:Uncertainty",

@@ -49,6 +49,8 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if configuration.objective.auxiliary and (task != "next-item" or readout.paradigm != "last"):
         which = "readouts that choose among items" if task == "next-item" else f"{source} data"
         yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
+    if configuration.objective.mining.by != "none" and (task != "next-item" or readout.paradigm != "last"):
+        yield "objective.mining.by", "hard targets are those of next-item ranking with `readout.paradigm: last`"
     if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
         yield from _differentiated_twice(configuration)
     alone = set(PAIRED).intersection(configuration.objective.auxiliary) if peers.count == 1 else ()

@@ -64,7 +64,7 @@ class NextItem(Task):
     def loss(self, batch: Tensor, step: int) -> Loss:
         if self._focused:
             return self._focused_loss(batch[0], step)
-        made = self._made = self.network.training_batch(batch, self.draws)
+        made = self._made = self.network.training_batch(batch, self.draws, self._progress(step))
         with self.precision():
             return self._of(made, step) if self._temporal.idle else self._weighted(made, step)
 

@@ -30,7 +30,7 @@ class Contrastive(Auxiliary):
 
     L_cl1 = L_con(h1, h2); L_cl2 = L_con(z1, z2) + L_con(h1, z2) + L_con(h2, z1), L_con symmetric InfoNCE of inner
     products; R keeps the scores of (z1, z2) apart (`separation`). Qin, Yuan, Zhao, Fang, Liu, Sheng, Zhang.
-    Meta-optimized Contrastive Learning for Sequential Recommendation. SIGIR 2023, arXiv 2304.07763, equations 5-13.
+    Meta-optimized Contrastive Learning for Sequential Recommendation. SIGIR 2023, arXiv 2304.07763.
 
     With `mode: alternating` the encoder's step holds the augmenters fixed, and `then` is the augmenters' loss, L_cl2 +
     r R: with the encoder held fixed (`order: first`, as released), or after a virtual step of it.
@@ -41,7 +41,7 @@ class Contrastive(Auxiliary):
     represented by the state that would predict its next item.
     """
 
-    source = "Qin et al. MCLRec. SIGIR 2023, equations 5-13; CL4SRec (ICDE 2022), DuoRec (WSDM 2022)"
+    source = "Qin et al. MCLRec. SIGIR 2023, L_cl1, L_cl2 and R; CL4SRec (ICDE 2022), DuoRec (WSDM 2022)"
     control = "`objective.auxiliary: []` with the same `training.updates`, full cross-entropy and the same search"
     weight = 1.0
 

@@ -1,6 +1,6 @@
 """Two stochastic views of a history, by cropping, hiding and reordering its items.
 
-Xie, Sun, Liu, Wu, Gao, Ding, Cui. Contrastive Learning for Sequential Recommendation. ICDE 2022, section 3.3 (CL4SRec);
+Xie, Sun, Liu, Wu, Gao, Ding, Cui. Contrastive Learning for Sequential Recommendation. ICDE 2022 (CL4SRec);
 MCLRec (arXiv 2304.07763) takes the same three.
 """
 

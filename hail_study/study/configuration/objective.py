@@ -19,6 +19,7 @@ from hail_study.study.configuration.auxiliary import (
     Term,
 )
 from hail_study.study.configuration.contrastive import Contrastive
+from hail_study.study.configuration.mining import Mining
 from hail_study.study.sections import Probability, Section, one_of
 
 
@@ -56,6 +57,7 @@ class Objective(Section):
             "its value or back in the course of training; weigh targets in random order (a control)."
         ),
     ] = "loss"
+    mining: Mining = Field(default_factory=Mining)
     auxiliary: Annotated[
         list[one_of(catalogue.AUXILIARIES)],  # type: ignore[valid-type]
         AfterValidator(_as_set),
