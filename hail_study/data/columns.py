@@ -19,21 +19,23 @@ USUAL: Final = {
 
 @dataclass(frozen=True)
 class Roles:
-    """Indexes of the columns that are read; `time` is None where there is none."""
+    """Indexes of the columns that are read; `time` and `domain` are None where there is none."""
 
     user: int
     item: int
     time: int | None
+    domain: int | None = None
 
     @property
     def indexes(self) -> list[int]:
-        """The columns to read: user, item and, where there is one, time."""
-        return [self.user, self.item] + ([] if self.time is None else [self.time])
+        """The columns to read: user, item and, where there is one, time and domain."""
+        return [self.user, self.item, *(one for one in (self.time, self.domain) if one is not None)]
 
     def names(self, columns: Sequence[str]) -> dict[str, str | None]:
         """The column of each role, for the record: a time column that was not recognised shows as None."""
         time = None if self.time is None else columns[self.time]
-        return {"user": columns[self.user], "item": columns[self.item], "time": time}
+        domain = {} if self.domain is None else {"domain": columns[self.domain]}
+        return {"user": columns[self.user], "item": columns[self.item], "time": time} | domain
 
 
 def roles(columns: Sequence[str], config: "FileData", where: str) -> Roles:
@@ -41,7 +43,7 @@ def roles(columns: Sequence[str], config: "FileData", where: str) -> Roles:
 
     Args:
         columns: Names in the file.
-        config: May name columns (`user`, `item`, `time`).
+        config: May name columns (`user`, `item`, `time`, `domain`).
         where: What an error message begins with.
 
     Raises:
@@ -51,12 +53,13 @@ def roles(columns: Sequence[str], config: "FileData", where: str) -> Roles:
         _required("user", columns, config, where),
         _required("item", columns, config, where),
         _usual("time", columns) if config.time is None else _named(config.time, columns, where),
+        None if config.domain is None else _named(config.domain, columns, where),
     )
 
 
 def is_header(fields: Sequence[str], config: "FileData") -> bool:
     """Whether the fields of a first line are names of columns rather than an interaction."""
-    named = any(getattr(config, role) is not None for role in USUAL)
+    named = any(getattr(config, role) is not None for role in (*USUAL, "domain"))
     return named or all(_usual(role, fields) is not None for role in ("user", "item"))
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hail_study.data import delimited
 from hail_study.data.columns import roles
 from hail_study.data.errors import DataError, nearest
-from hail_study.data.interactions import Interactions
+from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.values import Unreadable, coded, stamped
 
 if TYPE_CHECKING:
@@ -68,12 +69,18 @@ def _interactions(
     try:
         users, user_names = coded(values[0], "user")
         items, item_names = coded(values[1], "item")
-        times = stamped(values[2]) if len(values) > 2 else None
+        times = None if columns["time"] is None else stamped(values[2])
+        domains = _domains(users, coded(values[-1], "domain")[0]) if "domain" in columns else None
     except Unreadable as error:
         where = str(config.path) if error.row is None else locate(error.row)
         raise DataError(f"{where}: {error}") from None
     description = {"source": "file", "path": str(config.path), "format": form, "columns": columns}
-    return Interactions(users, items, user_names, item_names, times, description=description)
+    return Interactions(users, items, user_names, item_names, times, domains=domains, description=description)
+
+
+def _domains(users: Integers, domains: Integers) -> Integers:
+    """Each user's domain [U], from those of the interactions [N]: that of the user's first row."""
+    return domains[np.unique(users, return_index=True)[1]]
 
 
 def _format(config: "FileData") -> str:

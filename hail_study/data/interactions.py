@@ -22,6 +22,7 @@ class Interactions:
         times: [N], time stamps in the source's unit, or None where it has none.
         lags: [N], how many interactions of the same user earlier the evidence for this one lies, 0 where there is none;
             None where nobody knows.
+        domains: [U], each user's domain from 0, or None where there are none.
         description: What is worth recording about the source.
     """
 
@@ -31,6 +32,7 @@ class Interactions:
     item_names: Names
     times: Integers | npt.NDArray[np.float64] | None = None
     lags: Integers | None = None
+    domains: Integers | None = None
     description: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:

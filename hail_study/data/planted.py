@@ -28,6 +28,7 @@ Harder: more `noise`, `twins`, `branching`, `types` and `lag`, flatter `preferen
 How well the process can be predicted at all is computed by `hail_study.data.oracle`.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -51,6 +52,7 @@ def planted(config: "PlantedData") -> Interactions:
 
     Returns:
         Interactions in time order by user, time stamps in seconds, with the lag of the deciding cue of each.
+        The types are the users' domains.
     """
     world = Process.of(config)
     _, generator = streams(config.seed)
@@ -58,12 +60,14 @@ def planted(config: "PlantedData") -> Interactions:
     types = generator.integers(config.types, size=config.users)
     concepts, lags = _walk(world, types, lengths, config.noise, config.lag, generator)
     real = np.arange(lengths[0]) < lengths[:, None]  # [U, T]
-    users = np.repeat(generator.permutation(config.users), lengths)
+    ids = generator.permutation(config.users)
+    users = np.repeat(ids, lengths)
     sides = np.repeat(generator.integers(2, size=config.users), lengths)
     strays = generator.random(len(users)) >= config.loyalty
     items = world.siblings[concepts[real], np.where(strays, 1 - sides, sides)]
     order = np.argsort(users, kind="stable")
-    return _interactions(world, users[order], items[order], lags[real][order], _times(users[order], generator))
+    made = _interactions(world, users[order], items[order], lags[real][order], _times(users[order], generator))
+    return replace(made, domains=types[np.argsort(ids)]) if config.types > 1 else made
 
 
 def _lengths(users: int, mean: int, generator: np.random.Generator) -> Integers:

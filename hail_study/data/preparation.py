@@ -63,6 +63,7 @@ def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:
         item_names=source.item_names[items],
         times=None if times is None else np.floor(times).astype(np.int64),
         lags=None if source.lags is None else _lags(source.lags, order, kept),
+        domains=None if source.domains is None else source.domains[users].astype(np.int16),
         description=_describe(source, k, owners, ids) | _order(ties, owners, times),
         split=split,
     )

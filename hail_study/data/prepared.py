@@ -28,6 +28,7 @@ class Prepared:
             them; None where there is no truth.
         description: How the arrays came about: source, rule for equal time stamps, k-core, counts before and after.
         split: Name of the split (`data.split`).
+        domains: int16 [U], each user's domain from 0 (the type in planted data), or None.
     """
 
     items: npt.NDArray[np.int32]
@@ -39,6 +40,7 @@ class Prepared:
     lags: npt.NDArray[np.int16] | None
     description: dict[str, Any]
     split: str = "leave-one-out"
+    domains: npt.NDArray[np.int16] | None = None
 
     @property
     def users(self) -> int:
@@ -54,11 +56,12 @@ class Prepared:
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of all that can change a result.
 
-        That is the sequences, the planted truth and the split. Names, and time stamps beyond the order they give,
-        change no result: a file that is compressed, converted to another format or renamed keeps its fingerprint.
+        That is the sequences, the planted truth, the domains and the split. Names, and time stamps beyond the order
+        they give, change no result: a file that is compressed, converted or renamed keeps its fingerprint.
         """
         digest = hashlib.sha256(f"{self.split} {self.item_count}".encode())
-        for name, array in (("items", self.items), ("offsets", self.offsets), ("lags", self.lags)):
+        for name in ("items", "offsets", "lags", "domains"):
+            array = getattr(self, name)
             if array is not None:
                 digest.update(f" {name} {len(array)} ".encode())
                 digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())

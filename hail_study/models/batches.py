@@ -19,6 +19,7 @@ class TrainingBatch:
         negatives: [T, M] or [T, N, M] items to compare the target with, where the item loss samples them.
         log_frequency: [T, V + 1] logarithm of each item's sampling frequency, where the item loss corrects for it.
         ids: [T, B, L + 1], the items that all of this was made of.
+        domains: [T, B], each user's, where the data have any.
     """
 
     inputs: Tensor
@@ -28,6 +29,7 @@ class TrainingBatch:
     negatives: Tensor | None = None
     log_frequency: Tensor | None = None
     ids: Tensor | None = None
+    domains: Tensor | None = None
 
 
 def next_items(ids: Tensor) -> TrainingBatch:

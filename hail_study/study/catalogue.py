@@ -46,6 +46,7 @@ AUXILIARIES: Final = {
     "contrastive": "hail_study.objectives.auxiliary.contrastive:Contrastive",
     "clusters": "hail_study.objectives.auxiliary.clusters:Clusters",
     "corruption": "hail_study.objectives.auxiliary.corruption:Corruption",
+    "domains": "hail_study.objectives.auxiliary.domains:Domains",
     "distillation": "hail_study.objectives.auxiliary.distillation:Distillation",
     "mixup": "hail_study.objectives.auxiliary.mixup:Mixup",
     "neighbour": "hail_study.objectives.auxiliary.neighbour:Neighbour",

@@ -19,7 +19,7 @@ from hail_study.study.sections import Value
 MEANING: Final = 1
 """Counted up when a default changes or a level changes its meaning: results recorded before are not reused."""
 
-LOCATION: Final = ("data.path", "data.format", "data.user", "data.item", "data.time")
+LOCATION: Final = ("data.path", "data.format", "data.user", "data.item", "data.time", "data.domain")
 """Where data lie and how they are read: the fingerprint of the prepared data says what they are."""
 
 

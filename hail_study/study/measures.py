@@ -6,7 +6,7 @@ from typing import Final
 _FOCUS: Final = "focus_accuracy|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_positions|deletion|attribution"
 
 METRICS: Final = {
-    "next-item": rf"((lag|length)_\d+-\d*/)?((hr|ndcg)@[1-9]\d*|mrr)|{_FOCUS}",
+    "next-item": rf"((lag|length|domain)_\d+-\d*/)?((hr|ndcg)@[1-9]\d*|mrr)|{_FOCUS}",
     "segments": rf"accuracy|cross_entropy|{_FOCUS}",
     "memory": r"mse|last_mse|memory_error|memory_error_\d+-\d+|accuracy|exact",
 }

@@ -54,6 +54,8 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
         yield from _differentiated_twice(configuration)
     alone = set(PAIRED).intersection(configuration.objective.auxiliary) if peers.count == 1 else ()
+    if "domains" in configuration.objective.auxiliary and not _has_domains(configuration):
+        yield "objective.auxiliary", "domains need several: planted data with `data.types`, a file with `data.domain`"
     if alone:
         yield "objective.auxiliary", f"{sorted(alone)[0]} is learned from other peers; peers.count is 1"
     if task == "next-item" and readout.paradigm != "last":
@@ -71,6 +73,11 @@ def _differentiated_twice(configuration: Configuration) -> Iterator[tuple[str, s
             yield "objective.contrastive.order", reason
     if peers.count > 1 and peers.coupling == "pcl":
         yield "objective.contrastive.order", "pcl averages the peers whenever its loss is taken; use order: first"
+
+
+def _has_domains(configuration: Configuration) -> bool:
+    data = configuration.data
+    return getattr(data, "types", 1) > 1 or getattr(data, "domain", None) is not None
 
 
 def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:

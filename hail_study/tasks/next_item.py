@@ -59,12 +59,14 @@ class NextItem(Task):
         settings = self.configuration
         size, clusters = settings.training.batch, self._clusters
         for sequences in epoch(self._data, self._split, size, self._max_length, self.order, clusters=clusters):
+            self._users = sequences.users
             yield torch.from_numpy(sequences.ids)[None].to(self.device, non_blocking=True)
 
     def loss(self, batch: Tensor, step: int) -> Loss:
         if self._focused:
             return self._focused_loss(batch[0], step)
-        made = self._made = self.network.training_batch(batch, self.draws, self._progress(step))
+        made = self.network.training_batch(batch, self.draws, self._progress(step))
+        made = self._made = self._with_domains(made)
         with self.precision():
             return self._of(made, step) if self._temporal.idle else self._weighted(made, step)
 
@@ -127,6 +129,12 @@ class NextItem(Task):
     def _of(self, batch: TrainingBatch, step: int, scales: Tensor | None = None) -> Loss:
         return self._objective.of(self.network, batch, step, self._progress(step), [self.draws], scales)
 
+    def _with_domains(self, batch: TrainingBatch) -> TrainingBatch:
+        """The batch that `batches` gave last, with its users' domains where they have any."""
+        if self._data.domains is None or "domains" not in self.configuration.objective.auxiliary:
+            return batch
+        return replace(batch, domains=torch.from_numpy(self._data.domains[self._users]).long()[None].to(self.device))
+
     def _progress(self, step: int) -> float:
         """Share of the training that is done."""
         return step / max(1, self.steps * self.configuration.training.epochs)
@@ -137,6 +145,8 @@ class NextItem(Task):
         found = {"length": lengths.astype(np.int32)}
         if self._data.lags is not None:
             found["lag"] = self._data.lags[positions].astype(np.int32)
+        if self._data.domains is not None:
+            found["domain"] = self._data.domains[self._data.users_of(positions)].astype(np.int32)
         return found
 
     def _evaluator(self, part: Part) -> Evaluator:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -61,7 +62,8 @@ class Rehearsal:
 
     def value(self, ids: Tensor) -> Tensor:
         """The term [S], unweighted, of one step's loss, whose gradient is left in the network."""
-        batch = self.network.training_batch(ids, self._draws)
+        domains = torch.arange(ids.shape[1]).expand(len(ids), -1) % 4
+        batch = replace(self.network.training_batch(ids, self._draws), domains=domains)
         loss = self._objective.of(self.network, batch, self._steps, _PROGRESS, self._draws)
         self.network.zero_grad()
         torch.autograd.backward(loss.total)

@@ -17,6 +17,7 @@ ENDLESS: Final = np.iinfo(np.int32).max
 STRATA: Final = {
     "length": ((1, 5), (6, 10), (11, 20), (21, 50), (51, ENDLESS)),
     "lag": ((0, 0), (1, 2), (3, 4), (5, 8), (9, 16), (17, ENDLESS)),
+    "domain": (*((one, one) for one in range(8)), (8, ENDLESS)),
 }
 """Bounds, both included, of the parts that test targets are judged in beside all of them."""
 
@@ -60,7 +61,8 @@ class Ranking:
         together: [n], ranks by the peers' combined prediction (`peers.inference`).
         peers: [K, n], ranks by each peer alone.
         extra: Other metrics, of the peers together.
-        strata: What targets can be told apart by: `length` of the history, `lag` of the planted evidence (0: none).
+        strata: What targets can be told apart by: `length` of the history, `lag` of the planted evidence (0: none),
+            `domain` of the user.
     """
 
     users: npt.NDArray[np.int32]

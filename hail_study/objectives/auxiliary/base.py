@@ -46,6 +46,13 @@ class Scene:
         return self.batch.ids
 
     @property
+    def domains(self) -> Tensor:
+        """[T, B] int64, each user's domain from 0."""
+        if self.batch.domains is None:
+            raise ValueError("objective.auxiliary: domains need data that have some")
+        return self.batch.domains
+
+    @property
     def real(self) -> Tensor:
         """[T, B, L] bool, false at padding."""
         return self.batch.inputs != 0

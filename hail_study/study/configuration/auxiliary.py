@@ -48,6 +48,21 @@ class Distillation(Term):
     temperature: _Temperature = 0.1
 
 
+class Domains(Term):
+    """Predictions of each domain, weighed by what it has in common with the target's (Lasso A-MTRL)."""
+
+    weights: Annotated[
+        Literal["lasso", "even"], Field(description="Sources weigh by a sparse mixture, or alike (control).")
+    ] = "lasso"
+    target: Annotated[int, Field(ge=0, description="The domain that matters, by its place among the sorted names.")] = 0
+    penalty: Annotated[Probability, Field(description="lambda, as a share of that from which on nothing is left.")] = (
+        0.1
+    )
+    count: Annotated[
+        int, Field(ge=2, description="Domains of a file that are told apart, the last with all beyond it.")
+    ] = 8
+
+
 class Mixup(Term):
     """Partly positive pairs in a contrastive head (Metrix)."""
 

@@ -63,6 +63,9 @@ class FileData(_Data):
     user: Annotated[str | None, Field(description="Column of the user (CSV, Parquet); default: a usual name.")] = None
     item: Annotated[str | None, Field(description="Column of the item; default: a usual name.")] = None
     time: Annotated[str | None, Field(description="Column of the time stamp; default: a usual name.")] = None
+    domain: Annotated[
+        str | None, Field(description="Column of the domain that a user belongs to, for terms that need domains.")
+    ] = None
     ties: Annotated[
         Literal["file-order", "item"], Field(description="Order of a user's interactions with equal time stamps.")
     ] = "file-order"

@@ -9,6 +9,7 @@ from hail_study.study.configuration.auxiliary import (
     Clusters,
     Corruption,
     Distillation,
+    Domains,
     Mixup,
     Neighbour,
     Preference,
@@ -74,6 +75,7 @@ class Objective(Section):
     clusters: Clusters = Field(default_factory=Clusters)
     corruption: Corruption = Field(default_factory=Corruption)
     distillation: Distillation = Field(default_factory=Distillation)
+    domains: Domains = Field(default_factory=Domains)
     mixup: Mixup = Field(default_factory=Mixup)
     neighbour: Neighbour = Field(default_factory=Neighbour)
     preference: Preference = Field(default_factory=Preference)
