@@ -7,10 +7,11 @@ for batch in epoch(prepared, parts, batch=128, max_length=50, generator=np.rando
 ids, lengths, targets = histories(prepared, parts.test_positions, max_length=50)
 """
 
-from hail_study.data.baselines import frequency, popularity
+from hail_study.data.baselines import frequency, frequency_among, popularity, popularity_among
 from hail_study.data.batches import Sequences, epoch, histories, seen
 from hail_study.data.errors import DataError
 from hail_study.data.examples import Dataset, Examples
+from hail_study.data.negatives import drawn_negatives
 from hail_study.data.oracle import planted_oracle
 from hail_study.data.preparation import prepare
 from hail_study.data.prepared import Prepared
@@ -25,11 +26,14 @@ __all__ = [
     "SameTarget",
     "Sequences",
     "Split",
+    "drawn_negatives",
     "epoch",
     "frequency",
+    "frequency_among",
     "histories",
     "planted_oracle",
     "popularity",
+    "popularity_among",
     "prepare",
     "seen",
     "split",

@@ -49,6 +49,29 @@ def frequency(prepared: Prepared, split: Split, positions: Integers, filter_seen
     return np.concatenate([np.empty(0, np.int32), *rankings])
 
 
+def popularity_among(prepared: Prepared, split: Split, positions: Integers, negatives: Integers) -> Ranks:
+    """As `popularity`, among drawn candidates.
+
+    Args:
+        prepared: The data set.
+        split: Where training ends.
+        positions: [n], positions of the targets.
+        negatives: [n, M], the other candidates, 0 for none (`drawn_negatives`).
+    """
+    counts = training_counts(prepared, split)
+    wanted = counts[prepared.items[positions]][:, None]
+    others = np.where(negatives > 0, counts[negatives], -1)
+    return _rank((others > wanted).sum(1), (others == wanted).sum(1))
+
+
+def frequency_among(prepared: Prepared, split: Split, positions: Integers, negatives: Integers) -> Ranks:
+    """As `frequency`, among drawn candidates, none of which is in the history: a target that is there ranks first."""
+    starts = prepared.offsets[prepared.users_of(positions)]
+    rows, items = pairs(prepared.items, starts, positions - starts)
+    again = np.bincount(rows[items == prepared.items[positions][rows]], minlength=len(positions)) > 0
+    return np.where(again, np.int32(1), popularity_among(prepared, split, positions, negatives))
+
+
 def training_counts(prepared: Prepared, split: Split) -> Integers:
     """[V + 1], how often each item id occurs in the training part."""
     training = np.arange(len(prepared.items)) < np.repeat(split.train_end, prepared.lengths)

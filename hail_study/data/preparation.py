@@ -1,15 +1,18 @@
 """From a source's interactions to `Prepared`: order, filter, number, describe."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from hail_study.data.core import k_core
+from hail_study.data.cutoffs import bounds, cut_offs
 from hail_study.data.errors import DataError
 from hail_study.data.examples import Examples
 from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.prepared import Prepared
+from hail_study.data.splits import split
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
@@ -32,22 +35,20 @@ def prepare(config: "Data") -> "Prepared | Examples":
     source: Interactions | Examples = resolve(SOURCES[config.source])(config)
     if isinstance(source, Examples):
         return source
-    settings = cast("PlantedData | FileData", config)
-    return prepared(source, settings.k_core, settings.split, getattr(config, "ties", "file-order"))
+    return prepared(source, cast("PlantedData | FileData", config))
 
 
-def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:
+def prepared(source: Interactions, config: "PlantedData | FileData") -> Prepared:
     """Interactions made ready.
 
     Args:
         source: As read.
-        k: Of the k-core.
-        split: Its name.
-        ties: See `chronological`.
+        config: What to drop, in which order, and how to split.
 
     Raises:
-        DataError: Nothing is left.
+        DataError: Nothing is left, or the split leaves a part of it empty.
     """
+    k, ties = config.k_core, getattr(config, "ties", "file-order")
     order = chronological(source, ties)
     kept = order[k_core(source.users, source.items, k)[order]]
     if not len(kept):
@@ -55,7 +56,7 @@ def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:
     users, owners = _renumbered(source.users[kept])
     items, ids = _renumbered(source.items[kept])
     times = None if source.times is None else source.times[kept]
-    return Prepared(
+    found = Prepared(
         items=(ids + 1).astype(np.int32),
         offsets=np.searchsorted(owners, np.arange(len(users) + 1)).astype(np.int64),
         item_count=len(items),
@@ -65,8 +66,29 @@ def prepared(source: Interactions, k: int, split: str, ties: str) -> Prepared:
         lags=None if source.lags is None else _lags(source.lags, order, kept),
         domains=None if source.domains is None else source.domains[users].astype(np.int16),
         description=_describe(source, k, owners, ids) | _order(ties, owners, times),
-        split=split,
     )
+    return found if config.split == "leave-one-out" else _cut(found, times, cast("FileData", config))
+
+
+def _cut(prepared: Prepared, times: npt.NDArray[Any] | None, config: "FileData") -> Prepared:
+    """The same data with a temporal split, by time stamps [N] in their full precision.
+
+    Raises:
+        DataError: There are no time stamps, or nobody is left to train on, to validate or to test.
+    """
+    where = str(config.path)
+    if times is None:
+        raise DataError(f"{where}: a temporal split needs time stamps; name their column in `data.time`")
+    cuts = cut_offs(times, config, where)
+    found = replace(prepared, split="temporal", bounds=bounds(prepared.offsets, times, cuts))
+    parts = split(found)
+    trained = int((parts.train_end - prepared.offsets[:-1] >= 2).sum())
+    users = {"training": trained, "validation": len(parts.valid_positions), "test": len(parts.test_positions)}
+    empty = [name for name, number in users.items() if not number]
+    if empty:
+        raise DataError(f"{where}: no user is left for {empty[0]} by data.valid_from and data.test_from")
+    described = {"split": "temporal", "valid_from": cuts[0], "test_from": cuts[1], "users": users}
+    return replace(found, description=prepared.description | described)
 
 
 def chronological(source: Interactions, ties: str) -> Integers:

@@ -29,6 +29,7 @@ class Prepared:
         description: How the arrays came about: source, rule for equal time stamps, k-core, counts before and after.
         split: Name of the split (`data.split`).
         domains: int16 [U], each user's domain from 0 (the type in planted data), or None.
+        bounds: int64 [U, 2], where a temporal split cuts each user (see `cutoffs.bounds`); None for other splits.
     """
 
     items: npt.NDArray[np.int32]
@@ -41,6 +42,7 @@ class Prepared:
     description: dict[str, Any]
     split: str = "leave-one-out"
     domains: npt.NDArray[np.int16] | None = None
+    bounds: npt.NDArray[np.int64] | None = None
 
     @property
     def users(self) -> int:
@@ -56,11 +58,12 @@ class Prepared:
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of all that can change a result.
 
-        That is the sequences, the planted truth, the domains and the split. Names, and time stamps beyond the order
-        they give, change no result: a file that is compressed, converted or renamed keeps its fingerprint.
+        That is the sequences, the planted truth, the domains, the split and where it cuts. Names, and time stamps
+        beyond the order they give, change no result: a file that is compressed, converted or renamed keeps its
+        fingerprint.
         """
         digest = hashlib.sha256(f"{self.split} {self.item_count}".encode())
-        for name in ("items", "offsets", "lags", "domains"):
+        for name in ("items", "offsets", "lags", "domains", "bounds"):
             array = getattr(self, name)
             if array is not None:
                 digest.update(f" {name} {len(array)} ".encode())

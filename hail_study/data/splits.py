@@ -15,8 +15,8 @@ class Split:
     """Positions of the targets, and where training ends.
 
     Attributes:
-        valid_positions: int64 [n], positions of the validation targets.
-        test_positions: int64 [m], positions of the test targets.
+        valid_positions: int64 [n], positions of the validation targets, at most one a user.
+        test_positions: int64 [m], positions of the test targets, likewise.
         train_end: int64 [U], user `u` trains on the positions `offsets[u]` to `train_end[u] - 1`.
     """
 
@@ -35,7 +35,20 @@ def leave_one_out(prepared: Prepared) -> Split:
     return Split(ends[evaluated] - 2, ends[evaluated] - 1, np.where(evaluated, ends - 2, ends))
 
 
-SPLITS: Final[dict[str, Callable[[Prepared], Split]]] = {"leave-one-out": leave_one_out}
+def temporal(prepared: Prepared) -> Split:
+    """Training ends at one time for all users, validation at another (`prepared.bounds`).
+
+    Targets are each user's first item from either time on, so that the history before a validation target ends where
+    training does. A user without an earlier item is not evaluated. Items that occur for the first time after training
+    are targets and candidates like any other.
+    """
+    assert prepared.bounds is not None
+    starts, ends = prepared.offsets[:-1], prepared.offsets[1:]
+    valid, test = prepared.bounds.T
+    return Split(valid[(starts < valid) & (valid < test)], test[(starts < test) & (test < ends)], valid)
+
+
+SPLITS: Final[dict[str, Callable[[Prepared], Split]]] = {"leave-one-out": leave_one_out, "temporal": temporal}
 """By the name in `data.split`."""
 
 

@@ -24,7 +24,7 @@ from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
-from hail_study.study import Place, Problem, Study, StudyError
+from hail_study.study import Place, Problem, Study, StudyError, cautions
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
@@ -139,6 +139,8 @@ def execute(
         return _report(study, record, directory, agenda)
     store = Store(absolute(study.file.compute.storage, directory))
     store.check()
+    for caution in cautions(arm.configuration for arm in study.arms):
+        console.print(f"Caution: {caution}", style="yellow", highlight=False)
     from hail_study.execution.baselines import record_baselines
     from hail_study.execution.models import keep_models
 

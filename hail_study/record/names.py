@@ -29,6 +29,8 @@ CODE: Final = "hail.code"
 REFERENCE: Final = "hail.reference"
 CHANGES: Final = "hail.changes"
 OVERRIDES: Final = "hail.overrides"
+PROTOCOL: Final = "hail.protocol"
+CAUTION: Final = "hail.caution"
 
 MODEL: Final = "hail.model"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from hail_study.record import names, notes
+from hail_study.study.protocol import cautions, protocol
 
 if TYPE_CHECKING:
     from hail_study.study import Arm, Study, TrialSpec
@@ -28,6 +29,7 @@ def of_study(study: "Study", provenance: Mapping[str, str]) -> Tags:
         names.STUDY: study.file.name,
         names.OVERRIDES: names.shortened(" ".join(study.overrides)),
         names.NOTE: notes.of_study(study),
+        names.CAUTION: names.shortened(" ".join(cautions(arm.configuration for arm in study.arms))),
         "mlflow.user": user(),
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": provenance.get("command", ""),
@@ -67,6 +69,7 @@ def of_trial(spec: "TrialSpec") -> Tags:
         names.CODE: spec.code,
         names.HYPERPARAMETERS: names.text(dict(spec.hyperparameters)),
         names.SCHEDULE: schedule(spec),
+        names.PROTOCOL: protocol(spec.configuration),
         names.NOTE: notes.of_trial(spec),
     }
     return {name: text for name, text in tags.items() if text}

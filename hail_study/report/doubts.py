@@ -27,7 +27,7 @@ def _shortfall(row: Row) -> str:
 
 def doubts(table: Table) -> list[str]:
     """What makes the comparison itself questionable."""
-    said = []
+    said = list(table.provenance.get("cautions", ()))
     if len(table.provenance["data"]) > 1:
         said.append("Arms were trained on different data: each is compared with the reference on its own.")
     beaten = [name for name, values in table.baselines.items() if name != ORACLE and _beats(values, table)]

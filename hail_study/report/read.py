@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.trials import select
+from hail_study.study.protocol import cautions, protocols
 from hail_study.study.schema import SequentialSeeds
 from hail_study.training.metrics import gains, is_ranking
 
@@ -182,6 +183,8 @@ class Results:
             "code": sorted(set(made["code"].dropna().astype(str))),
             "superseded_trials": self.superseded,
             "software": self._software(),
+            "protocols": protocols(arm.configuration for arm in self.study.arms),
+            "cautions": cautions(arm.configuration for arm in self.study.arms),
         }
 
     def _software(self) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ from hail_study.study.model import Arm, Phase, Piece, Stretch, Study, TrialSpec
 from hail_study.study.outputs import Metrics, RecordSettings
 from hail_study.study.plan import ArmPlan, Plan, plan
 from hail_study.study.power import Power
+from hail_study.study.protocol import cautions, protocol, protocols
 from hail_study.study.schema import Asha, Choices, Compute, Range, Search, StudyFile
 from hail_study.study.sections import Changes, Value
 from hail_study.study.space import active
@@ -68,10 +69,13 @@ __all__ = [
     "Value",
     "active",
     "canonical",
+    "cautions",
     "code_version",
     "configure",
     "flatten",
     "json_schema",
     "load",
     "plan",
+    "protocol",
+    "protocols",
 ]

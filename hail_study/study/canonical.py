@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from hail_study.study.catalogue import STAGES
+from hail_study.study.catalogue import HEADLESS, STAGES
 from hail_study.study.configuration import Configuration
 from hail_study.study.configuration.objective import TERMS
 from hail_study.study.factors import ABSENT, default, level, replaced
-from hail_study.study.sections import Section
+from hail_study.study.sections import Section, Value
 
 _DEFAULT: Final = object()
 
@@ -26,13 +26,21 @@ class Rule:
         factors: Dotted paths that may not matter.
         beside: Dotted paths whose levels decide that.
         matters: Given these levels in order, whether `factors` matter.
-        neutral: The level of factors that do not matter; where not given, each factor's default.
+        neutral: The level of factors that do not matter, or a function from the one given to it; by default each
+            factor's default.
     """
 
     factors: tuple[str, ...]
     beside: tuple[str, ...]
     matters: Callable[..., bool]
     neutral: Any = _DEFAULT
+
+    def level(self, configuration: Configuration, factor: str) -> Value:
+        """What a factor that does not matter is set to."""
+        if self.neutral is _DEFAULT:
+            return default(configuration, factor)
+        found: Value = self.neutral(level(configuration, factor)) if callable(self.neutral) else self.neutral
+        return found
 
 
 def _paradigms(paradigm: str, by_peer: Sequence[str]) -> set[str]:
@@ -42,6 +50,10 @@ def _paradigms(paradigm: str, by_peer: Sequence[str]) -> set[str]:
 
 def _encoders(name: str, by_peer: Sequence[str]) -> set[str]:
     return set(by_peer or [name])
+
+
+def _with_head(share: Sequence[str]) -> list[str]:
+    return sorted({*share, "head"})
 
 
 _ALPHA: Final = Rule(
@@ -68,6 +80,12 @@ RULES: Final = (
     _ALPHA,
     Rule(
         ("peers.share", "peers.inference", "peers.encoders", "peers.differ"), ("peers.count",), lambda count: count > 1
+    ),
+    Rule(
+        ("peers.share",),
+        ("peers.share", "encoder.name", "peers.encoders"),
+        lambda share, *given: "head" in share or not HEADLESS.issuperset(_encoders(*given)),
+        neutral=_with_head,
     ),
     Rule(("peers.inference",), ("peers.coupling",), lambda coupling: coupling != "boosted", neutral="mean-logit"),
     Rule(
@@ -115,6 +133,8 @@ RULES: Final = (
         lambda loss, sampling: loss == "sampled-softmax" and sampling == "batch",
     ),
     Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
+    Rule(("data.valid_from", "data.test_from"), ("data.split",), lambda split: split == "temporal"),
+    Rule(("evaluation.filter_seen",), ("evaluation.protocol",), lambda protocol: protocol == "full"),
     Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
     Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part", "airy")),
     Rule(
@@ -128,13 +148,21 @@ RULES: Final = (
             "objective.loss",
             "objective.temporal",
             "peers.share",
+            "evaluation.protocol",
             "evaluation.filter_seen",
         ),
         ("data.source",),
         lambda source: source not in ("mosaic", "digits"),
     ),
     Rule(
-        ("readout.paradigm", "objective.loss", "peers.share", "peers.inference", "evaluation.filter_seen"),
+        (
+            "readout.paradigm",
+            "objective.loss",
+            "peers.share",
+            "peers.inference",
+            "evaluation.protocol",
+            "evaluation.filter_seen",
+        ),
         ("data.source",),
         lambda source: source not in ("functional", "copying"),
     ),
@@ -215,8 +243,8 @@ def _idle(rule: Rule, configuration: Configuration) -> bool:
 
 def _neutralised(configuration: Configuration, rule: Rule) -> Configuration:
     for factor in rule.factors:
-        neutral = default(configuration, factor) if rule.neutral is _DEFAULT else rule.neutral
-        if level(configuration, factor) != neutral:
+        given = level(configuration, factor)
+        if given is not ABSENT and given != (neutral := rule.level(configuration, factor)):
             configuration = replaced(configuration, factor, neutral)
     return configuration
 

@@ -19,6 +19,9 @@ ENCODERS: Final = {
 }
 """Sequence encoders (`encoder.name`)."""
 
+HEADLESS: Final = frozenset({"fmlprec", "lrurec", "rnn"})
+"""Those with no output transform, of which `peers.share: [head]` shares nothing."""
+
 COUPLINGS: Final = {
     "independent": "hail_study.objectives.couplings.independent:Independent",
     "med": "hail_study.objectives.couplings.med:Med",

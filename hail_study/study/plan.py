@@ -8,6 +8,7 @@ from typing import Any
 from hail_study.study.arms import name_of
 from hail_study.study.model import Arm, Study
 from hail_study.study.power import Power, power_of
+from hail_study.study.protocol import cautions, protocols
 from hail_study.study.schema import Pbt
 from hail_study.study.sections import Value
 from hail_study.study.space import described, size
@@ -54,6 +55,8 @@ class Plan:
         power: What the seeds can show.
         unsearched: Dimensions that no arm searches.
         claims: The study's claims.
+        protocols: How the arms are judged, each way once.
+        cautions: What makes that misleading.
     """
 
     study: str
@@ -63,6 +66,8 @@ class Plan:
     power: Power
     unsearched: tuple[str, ...]
     claims: tuple[str, ...]
+    protocols: tuple[str, ...]
+    cautions: tuple[str, ...]
 
     @property
     def trials(self) -> int:
@@ -127,6 +132,8 @@ def plan(
         power=power_of(len(study.file.seed_list), len(study.arms) - 1, study.file.metrics.confidence),
         unsearched=tuple(factor for factor in declared if factor not in searched),
         claims=tuple(study.file.claims),
+        protocols=tuple(protocols(arm.configuration for arm in study.arms)),
+        cautions=tuple(cautions(arm.configuration for arm in study.arms)),
     )
 
 

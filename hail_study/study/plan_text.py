@@ -54,6 +54,8 @@ def _notes(plan: Plan) -> list[str]:
     notes.append(("seeds", f"{', '.join(map(str, plan.seeds))}: the same for every arm"))
     notes += _power(plan.power)
     notes += [("claim", claim) for claim in plan.claims]
+    notes += [("protocol", text) for text in plan.protocols]
+    notes += [("CAUTION", text) for text in plan.cautions]
     return [f"{name:16}{text}" for name, text in notes]
 
 

@@ -25,9 +25,15 @@ class FocusedEvaluator(Evaluator):
     """
 
     def __init__(
-        self, prepared: Prepared, positions: np.ndarray, max_length: int, filter_seen: bool, device: torch.device
+        self,
+        prepared: Prepared,
+        positions: np.ndarray,
+        max_length: int,
+        filter_seen: bool,
+        device: torch.device,
+        negatives: np.ndarray | None = None,
     ) -> None:
-        super().__init__(prepared, positions, max_length, filter_seen, device)
+        super().__init__(prepared, positions, max_length, filter_seen, device, negatives)
         self._evidence = None if prepared.lags is None else prepared.lags[positions].astype(np.int64)
         self._watched: list[dict[str, Tensor]] = []
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hail_study.data import Prepared, epoch, split
+from hail_study.data import Prepared, drawn_negatives, epoch, split
 from hail_study.data.clusters import cluster_users
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.focused import FocusedNetwork
@@ -25,7 +25,7 @@ from hail_study.training.metrics import Ranking
 
 
 class NextItem(Task):
-    """Trains on every user's latest items; judged by where the held-out item ranks among all.
+    """Trains on every user's latest items; judged by where the held-out item ranks among all, or some.
 
     Args:
         configuration: The trial's.
@@ -52,7 +52,8 @@ class NextItem(Task):
 
     @property
     def examples(self) -> tuple[int, int]:
-        return self._data.users, len(self._split.valid_positions)
+        trained = self._split.train_end - self._data.offsets[:-1] >= 2
+        return int(trained.sum()), len(self._split.valid_positions)
 
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
@@ -150,7 +151,8 @@ class NextItem(Task):
         return found
 
     def _evaluator(self, part: Part) -> Evaluator:
-        settings = self.configuration
+        settings = self.configuration.evaluation
         positions = self._split.valid_positions if part == "validation" else self._split.test_positions
+        drawn = drawn_negatives(self._data, positions) if settings.protocol == "hail-sampled" else None
         kind = FocusedEvaluator if self._focused else Evaluator
-        return kind(self._data, positions, self._max_length, settings.evaluation.filter_seen, self.device)
+        return kind(self._data, positions, self._max_length, settings.filter_seen, self.device, drawn)

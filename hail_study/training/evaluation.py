@@ -1,4 +1,4 @@
-"""Full ranking: where the target stands among all items, for the peers together and each alone."""
+"""Ranking: where the target stands among the candidates, for the peers together and each alone."""
 
 from itertools import pairwise
 
@@ -19,9 +19,17 @@ BLOCK = 256
 
 
 class Evaluator:
-    """Ranks one set of targets among all items, again and again during a training.
+    """Ranks one set of targets among all items, or a few, again and again during a training.
 
     Histories are gathered once and kept on the device, sorted by length so that a block carries little padding.
+
+    Args:
+        prepared: The data set.
+        positions: [n], positions of the targets.
+        max_length: Items of a history that a model sees.
+        filter_seen: Items of the history are no candidates.
+        device: Where to rank.
+        negatives: [n, M], the items beside the target that are candidates, 0 for none; None: all items are.
     """
 
     def __init__(
@@ -31,6 +39,7 @@ class Evaluator:
         max_length: int,
         filter_seen: bool,
         device: torch.device,
+        negatives: npt.NDArray[np.int64] | None = None,
     ) -> None:
         ids, lengths, targets = histories(prepared, positions, max_length)
         order = np.argsort(lengths, kind="stable")
@@ -40,6 +49,7 @@ class Evaluator:
         self._lengths = torch.from_numpy(lengths[order].astype(np.int64)).to(device)
         self._targets = torch.from_numpy(targets[order].astype(np.int64)).to(device)
         self._seen = _blocked(seen(prepared, positions[order]), len(order), device) if filter_seen else None
+        self._negatives = None if negatives is None else torch.from_numpy(negatives[order]).to(device)
 
     @torch.inference_mode()
     def rank(self, network: PeerNetwork, inference: str, best_peer: int = 0) -> Ranking:
@@ -74,6 +84,8 @@ class Evaluator:
         if self._seen is not None:
             row, item = self._seen[start // BLOCK]
             scores[:, row, item] = -torch.inf
+        if self._negatives is not None:
+            scores = torch.cat([wanted, scores.gather(2, self._negatives[rows].expand(len(scores), -1, -1))], 2)
         above = (scores > wanted).sum(2)
         tied = (scores == wanted).sum(2) - 1  # the target ties with itself
         return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up

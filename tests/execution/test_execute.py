@@ -16,6 +16,7 @@ from rich.console import Console
 
 from hail_study.execution import execute
 from hail_study.record import Record
+from hail_study.report.caption import caption
 from hail_study.study import load
 
 pytestmark = pytest.mark.ray
@@ -62,6 +63,20 @@ def test_a_study_is_trained_recorded_and_not_trained_again(local_ray, study_path
     again, same = run(study_path)
     assert again.complete
     assert list(same["run_id"]) == list(trials["run_id"])
+
+
+def test_the_papers_protocol_is_used_warned_of_and_recorded(local_ray, study_path):
+    shown = io.StringIO()
+    study = load(study_path, ["evaluation.protocol=hail-sampled", "~vary", "~search", "seeds=1"])
+    record = Record(study.file.record, study_path.parent)
+    ending = execute(study, record, study_path.parent, Console(file=shown, width=400))
+    assert "Caution: evaluation.protocol is hail-sampled" in shown.getvalue()
+    trials = Record(study.file.record, study_path.parent).trials("tiny").set_index("arm")
+    assert set(trials.index) == {"reference", "popularity", "frequency"}  # the oracle ranks all items
+    assert trials.loc["frequency", "test/hr@10"] > 0.5
+    assert any("drawn items only" in note for note in caption(ending.table))
+    page = next(path for path in ending.reports if path.name == "report.html").read_text()
+    assert "each target among 99 items drawn uniformly" in page
 
 
 def test_more_seeds_cost_only_the_new_ones(local_ray, study_path):

@@ -58,6 +58,7 @@ def test_a_trial_can_be_found_by_its_tags_and_parameters(record: Record, make_tr
     assert {name: data.tags[f"hail.{name}"] for name in wanted} == wanted
     assert (data.tags["hail.git.commit"], data.tags["hail.git.dirty"]) == ("abc", "false")
     assert data.tags["hail.version.torch"] == "2.13"
+    assert data.tags["hail.protocol"] == "leave one out; all items ranked, seen ones too"
     assert data.params["peers.count"] == "2"
     assert data.params["peers.share"] == '["embedding", "head"]'
     assert data.params["data.source"] == "planted"

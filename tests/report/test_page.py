@@ -41,6 +41,10 @@ def test_needs_no_network_and_no_other_file(page) -> None:
     assert not re.findall(r"url\((?!#)", text)
 
 
+def test_provenance_says_how_the_arms_were_judged(page) -> None:
+    assert "<dt>Protocol</dt><dd>leave one out; all items ranked, seen ones too</dd>" in page.read_text()
+
+
 def test_verdicts_come_before_the_table_and_the_table_before_figures(page) -> None:
     places = [page.read_text().index(f'<section id="{name}"') for name in ("verdicts", "table", "figures", "runs")]
     assert places == sorted(places)

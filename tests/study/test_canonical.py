@@ -11,7 +11,7 @@ LEVELS = {
     "peers.count": st.integers(1, 4),
     "peers.coupling": st.sampled_from(["independent", "med", "mutual", "boosted", "co-teaching", "pcl", "rescaled"]),
     "peers.encoders": st.sampled_from([[], ["caser"], ["gru4rec", "sasrec"]]),
-    "encoder.name": st.sampled_from(["sasrec", "bert4rec", "caser"]),
+    "encoder.name": st.sampled_from(["sasrec", "bert4rec", "caser", "lrurec"]),
     "encoder.norm": st.sampled_from(["pre", "post"]),
     "encoder.window": st.integers(2, 5),
     "peers.belief": st.sampled_from(["peers", "self", "frozen"]),
@@ -86,6 +86,17 @@ def test_couplings_of_no_weight_are_none() -> None:
     assert peers(coupling="mutual", gamma=2.0, terms="positive") == peers(coupling="mutual")
     assert peers(coupling="med", gamma=2.0) != peers(coupling="med")
     assert peers(coupling="independent", share=[]) != peers(coupling="independent")
+
+
+def test_a_head_that_is_not_there_is_not_shared() -> None:
+    def of(encoder: str, share: list[str], *encoders: str) -> Configuration:
+        changes = {"encoder.name": encoder, "peers.share": share, "peers.encoders": list(encoders)}
+        return configure(Configuration(), changes)
+
+    assert of("lrurec", ["embedding"]) == of("lrurec", ["embedding", "head"])
+    assert of("fmlprec", []) == of("fmlprec", ["head"]) != of("fmlprec", ["embedding"])
+    assert of("sasrec", ["embedding"]) != of("sasrec", ["embedding", "head"])
+    assert of("sasrec", [], "lrurec", "gru4rec") != of("sasrec", ["head"], "lrurec", "gru4rec")
 
 
 def test_what_is_still_to_be_searched_is_left_as_it_is() -> None:

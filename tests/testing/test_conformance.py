@@ -60,6 +60,11 @@ def test_every_catalogue_entry_resolves_to_the_right_kind():
     assert all(issubclass(catalogue.resolve(target), Coupling) for target in catalogue.COUPLINGS.values())
 
 
+def test_the_encoders_without_a_head_are_those_that_say_so():
+    kinds = {name: catalogue.resolve(target) for name, target in catalogue.ENCODERS.items()}
+    assert {name for name, kind in kinds.items() if kind.head == "none"} == catalogue.HEADLESS
+
+
 def complaints(checks, subject) -> set[str]:
     found = set()
     for check in checks:

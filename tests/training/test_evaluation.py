@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hail_study.data import split
+from hail_study.data import drawn_negatives, split
 from hail_study.models import PeerNetwork
 from hail_study.training.evaluation import Diverged, Evaluator
 
@@ -64,6 +64,33 @@ def test_blockwise_ranking_equals_ranking_one_user_at_a_time(tiny, tiny_data, fi
     evaluator = Evaluator(tiny_data, positions, 12, filter_seen, CPU)
     ranking = evaluator.rank(network, "mean-probability")
     np.testing.assert_array_equal(ranking.together, plain_ranks(network, tiny_data, positions, 12, filter_seen))
+
+
+def test_drawn_candidates_are_all_that_a_target_is_ranked_among(tiny, tiny_data):
+    network, positions = network_for(tiny, tiny_data), split(tiny_data).test_positions
+    drawn = drawn_negatives(tiny_data, positions, count=9)
+    drawn[::2, 5:] = 0
+    ranking = Evaluator(tiny_data, positions, 12, False, CPU, drawn).rank(network, "mean-logit")
+    network.eval()
+    for n, position in enumerate(positions):
+        user = int(tiny_data.users_of(positions)[n])
+        recent = torch.from_numpy(tiny_data.items[tiny_data.offsets[user] : position][-12:].astype(np.int64))[None]
+        inputs, where = network.evaluation_inputs(recent, torch.tensor([recent.shape[1]]))
+        with torch.no_grad():
+            states = network.states_at(network(inputs), where)
+            scores = torch.bmm(states, network.table().transpose(1, 2))[:, 0].mean(0)
+        above = [item for item in drawn[n] if item and scores[item] > scores[tiny_data.items[position]]]
+        assert ranking.together[n] == 1 + len(above)
+
+
+def test_all_other_items_drawn_are_the_full_ranking(tiny, tiny_data):
+    network, positions = network_for(tiny, tiny_data), split(tiny_data).test_positions
+    every = np.tile(np.arange(1, tiny_data.item_count + 1), (len(positions), 1))
+    every[every == tiny_data.items[positions][:, None]] = 0
+    full = Evaluator(tiny_data, positions, 12, False, CPU).rank(network, "mean-probability")
+    drawn = Evaluator(tiny_data, positions, 12, False, CPU, every).rank(network, "mean-probability")
+    np.testing.assert_array_equal(drawn.together, full.together)
+    np.testing.assert_array_equal(drawn.peers, full.peers)
 
 
 def test_items_that_cannot_be_told_apart_share_the_middle_rank(tiny, tiny_data):

@@ -1,9 +1,10 @@
 """What is learned from: `data`."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from hail_study.study.sections import FilePath, Probability, Section
 
@@ -52,10 +53,41 @@ class PlantedData(_Data):
         return self
 
 
+def _cut_off(level: int | float | str) -> int | float | str:
+    if isinstance(level, str):
+        try:
+            datetime.fromisoformat(level)
+        except ValueError:
+            raise ValueError(
+                f"must be a share of the interactions, a time stamp or a date (2018-06-01), not {level}"
+            ) from None
+    return level
+
+
+CutOff = Annotated[int | float | str, AfterValidator(_cut_off)]
+"""A share of the interactions (between 0 and 1), a time stamp in the data's unit, or a date (`2018-06-01`)."""
+
+
 class FileData(_Data):
     """Interactions in a file: text, CSV, Parquet or RecBole's `.inter`, gzip accepted."""
 
     source: Literal["file"]
+    split: Annotated[
+        Literal["leave-one-out", "temporal"],
+        Field(
+            description="leave-one-out: each user's last item is the test target, the one before it the validation "
+            "target. temporal: training ends at one time for all users; the targets are each user's first item from "
+            "`valid_from` and from `test_from` on."
+        ),
+    ] = "leave-one-out"
+    valid_from: Annotated[
+        CutOff,
+        Field(
+            description="Where training ends in a temporal split: a share of all interactions in time order (between "
+            "0 and 1), a time stamp in the file's unit, or a date (2018-06-01)."
+        ),
+    ] = 0.8
+    test_from: Annotated[CutOff, Field(description="Where validation ends in a temporal split, likewise.")] = 0.9
     path: Annotated[FilePath, Field(description="The file; relative paths start where the command is run.")]
     format: Annotated[
         Literal["auto", "text", "csv", "parquet", "inter"], Field(description="`auto` goes by the file's name.")
@@ -69,6 +101,13 @@ class FileData(_Data):
     ties: Annotated[
         Literal["file-order", "item"], Field(description="Order of a user's interactions with equal time stamps.")
     ] = "file-order"
+
+    @model_validator(mode="after")
+    def _validation_before_test(self) -> Self:
+        first, last = self.valid_from, self.test_from
+        if not isinstance(first, str) and not isinstance(last, str) and (first < 1) == (last < 1) and first >= last:
+            raise ValueError(f"valid_from ({first:g}) must be below test_from ({last:g})")
+        return self
 
 
 class _Examples(Section):

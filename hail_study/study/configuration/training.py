@@ -29,8 +29,15 @@ class Training(Section):
 
 
 class Evaluation(Section):
-    """How a prediction is judged: every target is ranked among all items."""
+    """How a prediction is judged: by where the target stands among the candidates."""
 
+    protocol: Annotated[
+        Literal["full", "hail-sampled"],
+        Field(
+            description="Candidates: all items, or, as in HAIL's paper, the target and 99 items drawn uniformly from "
+            "those outside the user's history. Sampled metrics can order models wrongly."
+        ),
+    ] = "full"
     filter_seen: Annotated[bool, Field(description="Items of the user's own history are no candidates.")] = False
     select: Annotated[
         Metric,
