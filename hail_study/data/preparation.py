@@ -67,7 +67,7 @@ def prepared(source: Interactions, config: "PlantedData | FileData") -> Prepared
         domains=None if source.domains is None else source.domains[users].astype(np.int16),
         description=_describe(source, k, owners, ids) | _order(ties, owners, times),
     )
-    return found if config.split == "leave-one-out" else _cut(found, times, cast("FileData", config))
+    return found if config.split == "leave-one-out" else _cut(found, times, config)
 
 
 def _cut(prepared: Prepared, times: npt.NDArray[Any] | None, config: "FileData") -> Prepared:

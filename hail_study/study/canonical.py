@@ -37,9 +37,11 @@ class Rule:
 
     def level(self, configuration: Configuration, factor: str) -> Value:
         """What a factor that does not matter is set to."""
+        found: Value
         if self.neutral is _DEFAULT:
-            return default(configuration, factor)
-        found: Value = self.neutral(level(configuration, factor)) if callable(self.neutral) else self.neutral
+            found = default(configuration, factor)
+        else:
+            found = self.neutral(level(configuration, factor)) if callable(self.neutral) else self.neutral
         return found
 
 

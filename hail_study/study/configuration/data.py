@@ -14,16 +14,16 @@ class _Data(Section):
     k_core: Annotated[
         int, Field(ge=0, description="Drop users and items with fewer interactions, repeatedly, until none is left.")
     ] = 5
-    split: Annotated[
-        Literal["leave-one-out"],
-        Field(description="Each user's last item is the test target, the one before it the validation target."),
-    ] = "leave-one-out"
 
 
 class PlantedData(_Data):
     """Generated interactions with a known truth (see `hail_study.data.planted`)."""
 
     source: Literal["planted"] = "planted"
+    split: Annotated[
+        Literal["leave-one-out"],
+        Field(description="Each user's last item is the test target, the one before it the validation target."),
+    ] = "leave-one-out"
     k_core: Annotated[int, Field(ge=0, description="As for files; generated data need none.")] = 0
     users: Annotated[int, Field(ge=10)] = 2000
     items: Annotated[int, Field(ge=20)] = 400
