@@ -16,9 +16,11 @@ from hail_study.report.figures import (
     profile,
     save,
     slices,
+    weights,
 )
 from hail_study.report.figures.cost import pareto
 from hail_study.report.figures.curves import by_epoch
+from hail_study.report.figures.interaction import in_order
 from hail_study.report.figures.labels import spread
 from hail_study.report.figures.search import importances, searched
 
@@ -62,7 +64,7 @@ def full(make_study, fill):
     return results(record, study)
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "focus"])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("focus", "weights")])
 def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str, tmp_path) -> None:
     figure = FIGURES[name][1](full)
     assert figure is not None
@@ -71,7 +73,7 @@ def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str,
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-@pytest.mark.parametrize("draw", [curves, focus, interaction, budget, parallel, importance])
+@pytest.mark.parametrize("draw", [curves, focus, weights, interaction, budget, parallel, importance])
 def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) -> None:
     assert draw(results(record, study)) is None
 
@@ -96,6 +98,22 @@ def test_the_focus_is_shown_as_recorded_while_every_seed_trains(full) -> None:
     assert "Focus entropy on validation data" in focus(found)._supylabel.get_text()
 
 
+def test_weights_are_drawn_together_for_the_arms_that_have_them_if_they_ever_change(full) -> None:
+    still, moving = (full.study.arm(name) for name in ("peers.count=1", "peers.share=[head]"))
+    for arm, change in ((still, 0.0), (moving, 0.1)):
+        for run in full.finished(arm)["run_id"]:
+            for epoch in (1, 2, 3):
+                full.reader.curves.append((run, epoch, "weight/mixup", 0.1 + change * epoch))
+                full.reader.curves.append((run, epoch, "weight/energy", 0.5))
+        found = replace(full)
+        assert (weights(found) is not None) == (arm is moving), "weights that never change are no figure"
+    figure = weights(found)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["peers.count=1", "peers.share=[head]"]
+    assert [line.get_label() for line in figure.axes[1].lines] == ["energy", "mixup"]
+    assert figure.axes[1].lines[1].get_ydata().tolist() == pytest.approx([0.2, 0.3, 0.4])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["energy", "mixup"]
+
+
 def test_slices_show_the_references_level_among_the_others(full) -> None:
     numeric, named = slices(full).axes
     assert [tick.get_text() for tick in numeric.get_xticklabels()] == ["1", "2", "3"]
@@ -104,7 +122,7 @@ def test_slices_show_the_references_level_among_the_others(full) -> None:
 
 def test_slices_cut_no_seed_off(full) -> None:
     primary = full.study.file.metrics.primary
-    for axes, arm in zip(slices(full).axes, ("peers.count=1", "peers.share=head"), strict=True):
+    for axes, arm in zip(slices(full).axes, ("peers.count=1", "peers.share=[head]"), strict=True):
         low, high = axes.get_ylim()
         scores = full.scores(full.study.arm(arm), primary)
         assert low < scores.min() < scores.max() < high
@@ -117,8 +135,13 @@ def test_heat_map_shows_the_mean_of_each_cell(full) -> None:
     assert axes.texts[2].get_text() == f"{scores.mean():.4f}"
 
 
+def test_levels_that_are_numbers_are_in_order() -> None:
+    assert in_order(["2", "1", "10"]) == ["1", "2", "10"]
+    assert in_order(["soft", "hard"]) == ["soft", "hard"]
+
+
 def test_profiles_leave_the_reference_out(full) -> None:
-    titles = [axes.get_title() for axes in profile(full).axes]
+    titles = [axes.get_title(loc="left") for axes in profile(full).axes]
     assert "reference" not in titles
     assert len(titles) == len(full.study.arms) - 1
 

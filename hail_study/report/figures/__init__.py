@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from hail_study.report.figures.cost import cost
 from hail_study.report.figures.curves import curves, focus
+from hail_study.report.figures.families import family, weights
 from hail_study.report.figures.forest import forest
 from hail_study.report.figures.interaction import interaction
 from hail_study.report.figures.profile import profile
@@ -21,10 +22,11 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
     "interaction": ("The primary metric in every cell of the crossed factors", interaction),
     "curves": ("Learning curves; the reference is dashed", curves),
     "focus": ("The focus over training; the reference is dashed", focus),
+    "weights": ("The weights of the loss's terms over training", weights),
     "profile": ("Difference in HR@k from the reference at every k", profile),
     "cost": ("Test metric against training time; the line joins arms that no other beats in both", cost),
     "budget": ("Best value so far over the search trials: where lines still rise, the budget was short", budget),
-    "parallel": ("Every search trial; the lighter, the better", parallel),
+    "parallel": ("Every search trial; the darker, the better", parallel),
     "importance": ("Importance of the hyperparameters within each arm's search", importance),
 }
 """Name of the file -> what it shows, and the function that draws it; the forest plot is drawn from the table."""
@@ -34,6 +36,7 @@ __all__ = [
     "budget",
     "cost",
     "curves",
+    "family",
     "focus",
     "forest",
     "importance",
@@ -42,4 +45,5 @@ __all__ = [
     "profile",
     "save",
     "slices",
+    "weights",
 ]

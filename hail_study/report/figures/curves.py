@@ -42,7 +42,7 @@ def curves(results: Results, metric: str | None = None) -> "Figure | None":
         for arm, axes in zip(arms, panels, strict=True):
             title(axes, arm.name)
             if not arm.reference:
-                band(axes, *_summary(found[results.study.reference.key]), colour=GREY, dashed=True)
+                band(axes, *_summary(found[results.study.reference.key]), colour=GREY, dashes="--")
             band(axes, *_summary(found[arm.key]), colour=BLUE)
         share_labels(figure, "Epoch", _label(results, metric))
     return figure

@@ -50,8 +50,16 @@ def interaction(results: Results, metric: str | None = None) -> "Figure | None":
 
 def _two_way(frame: pd.DataFrame, rows: str, columns: str) -> pd.DataFrame:
     mean = frame.mean(axis=1)
-    order = [frame.index.get_level_values(factor).unique() for factor in (rows, columns)]
+    order = [in_order(frame.index.get_level_values(factor).unique().tolist()) for factor in (rows, columns)]
     return mean.groupby([rows, columns]).mean().unstack(columns).loc[order[0], order[1]]
+
+
+def in_order(levels: list[str]) -> list[str]:
+    """Levels as the study has them, numbers by size."""
+    try:
+        return sorted(levels, key=float)
+    except ValueError:
+        return levels
 
 
 def _panel(axes: "Axes", table: pd.DataFrame, low: float, high: float) -> "AxesImage":

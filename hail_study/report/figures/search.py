@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from hail_study.report.figures.labels import label_points
 from hail_study.report.figures.style import BLUE, GREY, LINES, RULE, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
@@ -48,20 +49,22 @@ def budget(results: Results) -> "Figure | None":
     with style():
         figure = Figure(figsize=(6.4, 3.0))
         axes, direction = figure.add_subplot(), sign(selected(results))
+        ends: list[tuple[float, float, str]] = []
         for place, (arm, trials) in enumerate(frame.groupby("arm", sort=False)):
             best = direction * (direction * trials.sort_values("number")["value"]).cummax()
             colour, dashes = LINES[place % len(LINES)]
             numbers = np.sort(trials["number"].to_numpy(dtype=np.int64)) + 1
-            axes.plot(numbers, best, color=colour, ls=dashes, lw=1.2, drawstyle="steps-post", label=str(arm))
+            axes.plot(numbers, best, color=colour, ls=dashes, lw=1.2, drawstyle="steps-post")
+            ends.append((float(numbers[-1]), float(best.iloc[-1]), str(arm)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Search trials of the arm")
         axes.set_ylabel(f"Best {metric_name(selected(results))}, validation")
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        label_points(axes, *map(list, zip(*ends, strict=True)))  # type: ignore[arg-type]
     return figure
 
 
 def parallel(results: Results) -> "Figure | None":
-    """Parallel coordinates: one line per search trial of any arm; the lighter, the better.
+    """Parallel coordinates: one line per search trial of any arm; the darker, the better.
 
     Returns:
         The figure, or None without search trials.
@@ -81,7 +84,7 @@ def parallel(results: Results) -> "Figure | None":
         direction = sign(selected(results))
         for row in np.argsort(direction * frame["value"], kind="stable"):
             place = places["value"].iloc[row]
-            colour = shade(place if direction > 0 else 1 - place)
+            colour = shade(1 - place if direction > 0 else place)
             axes.plot(range(len(dimensions)), places.iloc[row], color=colour, lw=0.9, alpha=0.8)
         for place, name in enumerate(dimensions):
             _axis(axes, place, frame[name])

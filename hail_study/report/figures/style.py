@@ -14,6 +14,7 @@ from hail_study.report.statistics import mean_interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 FORMATS: Final = ("svg", "pdf", "png")
 INK, QUIET, RULE = "#222222", "#6b6b6b", "#c9c9c9"
@@ -63,12 +64,15 @@ def style() -> Iterator[None]:
         yield
 
 
-def band(axes: "Axes", x: npt.NDArray[np.float64], values: pd.DataFrame, colour: str, dashed: bool = False) -> None:
-    """Draw the mean over the columns (seeds) and its 95 % t interval."""
+def band(
+    axes: "Axes", x: npt.NDArray[np.float64], values: pd.DataFrame, colour: str, dashes: "Dashes" = "-"
+) -> "Line2D":
+    """Draw the mean over the columns (seeds) and its 95 % t interval; returns the line of the mean."""
     intervals = [mean_interval(row) for row in values.to_numpy(dtype=np.float64)]
-    axes.plot(x, [one.estimate for one in intervals], color=colour, lw=1.2, ls="--" if dashed else "-")
+    (line,) = axes.plot(x, [one.estimate for one in intervals], color=colour, lw=1.2, ls=dashes)
     low, high = [one.low for one in intervals], [one.high for one in intervals]
     axes.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+    return line
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
