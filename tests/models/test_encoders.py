@@ -12,6 +12,9 @@ from hail_study.models.fmlprec import CausalFilter, FMLPRec
 from hail_study.models.gru4rec import GRU, GRU4Rec, recur
 from hail_study.models.layers import initialise
 from hail_study.models.lrurec import LinearRecurrence, LRURec, scan
+from hail_study.models.rnn import Rnn
+from hail_study.models.sasrec import SASRec
+from hail_study.models.tcn import Tcn
 from hail_study.study.configuration import Encoder
 
 SLOTS, USERS, LENGTH, DIM = 2, 3, 7, 8
@@ -54,6 +57,7 @@ def gru(layer: GRU, slot: int) -> nn.GRU:
     return one
 
 
+@pytest.mark.plain("gru4rec")
 def test_gru4rec_is_stacked_torch_grus():
     encoder, x = build(GRU4Rec), vectors()
     states = encoder(x, NO_PADDING)
@@ -110,6 +114,7 @@ def test_linear_recurrence_starts_on_its_ring():
     torch.testing.assert_close(unit.gamma.exp(), (1 - radius.square()).sqrt(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.plain("lrurec")
 def test_lrurec_is_post_norm_residual_blocks():
     encoder, x = build(LRURec), vectors()
     states = encoder(x, NO_PADDING)
@@ -143,6 +148,7 @@ def test_fmlprec_trains_its_filters_through_the_transform():
     assert all(block.filter.weight.grad.abs().max() > 0 for block in encoder.blocks)
 
 
+@pytest.mark.plain("caser")
 def test_caser_is_its_convolutions_on_windows():
     encoder, x = build(Caser, window=3, filters=4), vectors()
     states = encoder(x, NO_PADDING)
@@ -160,22 +166,68 @@ def test_caser_is_its_convolutions_on_windows():
             torch.testing.assert_close(states[slot, :, t], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.plain("fmlprec")
+def test_fmlprec_is_filters_and_feed_forward_layers_with_post_norm():
+    encoder, x = build(FMLPRec), vectors()
+    states = encoder(x, NO_PADDING)
+    for slot in range(SLOTS):
+        y = x[slot]
+        for block in encoder.blocks:
+            kernel = torch.fft.irfft(torch.view_as_complex(block.filter.weight), 2 * LENGTH, dim=1)[slot]  # [2 L, D]
+            filtered = torch.stack([sum(kernel[s] * y[:, t - s] for s in range(t + 1)) for t in range(LENGTH)], 1)
+            y = norm(block.norm_filter, slot)(y + filtered)
+            fed = linear(block.feed.narrow, slot)(F.gelu(linear(block.feed.widen, slot)(y)))
+            y = norm(block.norm_feed, slot)(y + fed)
+        torch.testing.assert_close(states[slot], y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.plain("rnn")
+def test_rnn_is_stacked_torch_rnns():
+    encoder, x = build(Rnn), vectors()
+    states = encoder(x, NO_PADDING)
+    for slot in range(SLOTS):
+        y = x[slot]
+        for layer in encoder.layers:
+            one = nn.RNN(DIM, DIM, batch_first=True)
+            one.weight_ih_l0.data, one.bias_ih_l0.data = layer.inputs.weight[slot].T, layer.inputs.bias[slot, 0]
+            one.weight_hh_l0.data, one.bias_hh_l0.data = layer.weight[slot].T, torch.zeros(DIM)
+            y = one(y)[0]
+        torch.testing.assert_close(states[slot], y, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.plain("tcn")
+def test_tcn_is_dilated_torch_convolutions():
+    encoder, x = build(Tcn, window=3), vectors()
+    states = encoder(x, NO_PADDING)
+    for slot in range(SLOTS):
+        y = x[slot].transpose(1, 2)  # [B, D, L]
+        for index, block in enumerate(encoder.blocks):
+            one = nn.Conv1d(DIM, DIM, 3, dilation=2**index)
+            one.weight.data = block.mix.weight[slot].view(3, DIM, DIM).permute(2, 1, 0)
+            one.bias.data = block.mix.bias[slot, 0]
+            y = y + one(F.pad(y, (2 * 2**index, 0))).relu()
+        torch.testing.assert_close(states[slot], y.transpose(1, 2), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.plain("bert4rec", "sasrec")
 @pytest.mark.parametrize("order", ["pre", "post"])
-def test_bert4rec_is_a_plain_transformer_encoder(order):
-    encoder, x = build(BERT4Rec, norm=order), vectors()
+@pytest.mark.parametrize(("kind", "activation"), [(BERT4Rec, F.gelu), (SASRec, F.relu)])
+def test_transformers_are_plain_transformer_encoders(kind, activation, order):
+    encoder, x = build(kind, norm=order), vectors()
     padding = torch.arange(LENGTH).expand(SLOTS, USERS, -1) >= torch.tensor([LENGTH, 4, 1])[:, None]
+    future = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1) if kind.causal else None
     states = encoder(x, padding)
     for slot in range(SLOTS):
         y = x[slot]
         for block in encoder.blocks:
             plain = nn.TransformerEncoderLayer(
-                DIM, 2, 4 * DIM, 0.0, F.gelu, layer_norm_eps=1e-8, batch_first=True, norm_first=order == "pre"
+                DIM, 2, 4 * DIM, 0.0, activation, layer_norm_eps=1e-8, batch_first=True, norm_first=order == "pre"
             )
             plain.self_attn.in_proj_weight.data = block.attention.project.weight[slot].T
             plain.self_attn.in_proj_bias.data = block.attention.project.bias[slot, 0]
             plain.self_attn.out_proj = linear(block.attention.merge, slot)
             plain.linear1, plain.linear2 = linear(block.feed.widen, slot), linear(block.feed.narrow, slot)
             plain.norm1, plain.norm2 = norm(block.norm_attention, slot), norm(block.norm_feed, slot)
-            y = plain(y, src_key_padding_mask=padding[slot])
+            y = plain(y, src_mask=future, src_key_padding_mask=padding[slot])
         real = ~padding[slot]
         torch.testing.assert_close(states[slot][real], y[real], rtol=1e-4, atol=1e-5)

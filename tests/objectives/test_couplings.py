@@ -51,6 +51,7 @@ def autograd(coupling, logits: Tensor, targets: Tensor) -> tuple[dict[str, Tenso
     return {name: term.detach() for name, term in terms.items()}, gradient
 
 
+@pytest.mark.plain("med")
 @pytest.mark.parametrize("terms", ["both", "positive", "negative"])
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("peers", [2, 3, 5])
@@ -92,6 +93,7 @@ def plain_mutual(p: Tensor, y: int, alpha: float) -> Tensor:
     return torch.stack(losses)
 
 
+@pytest.mark.plain("mutual")
 @pytest.mark.parametrize("peers", [2, 3, 5])
 def test_mutual_is_cross_entropy_and_divergence_from_the_others(peers):
     logits, targets = scores(peers)

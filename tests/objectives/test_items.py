@@ -46,6 +46,7 @@ def plain(name: str, scores: Tensor, beta: float) -> Tensor:
     return (-beta * F.logsigmoid(scores[0]) - F.logsigmoid(-scores[1:]).sum()) / (DRAWN + 1)
 
 
+@pytest.mark.plain("sampled-softmax", "bce", "gbce")
 @pytest.mark.parametrize("shared_negatives", [True, False])
 @pytest.mark.parametrize("shared_table", [True, False])
 @pytest.mark.parametrize("name", ["sampled-softmax", "bce", "gbce"])
@@ -115,6 +116,19 @@ def test_binary_cross_entropy_conforms(calibration):
 def test_what_does_not_go_together_is_refused(loss, coupling):
     with pytest.raises(ValueError, match=coupling):
         objective(loss, coupling)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "sampled-softmax", "bce", "gbce"])
+@pytest.mark.parametrize("scale", [1e2, 1e4, 1e8])
+def test_extreme_scores_give_finite_losses_and_gradients(loss, scale):
+    """Of both signs: p -> 0 and p -> 1 at the target."""
+    states, tables, targets, negatives = problem(True, True)
+    states, tables = (scale * states).requires_grad_(), tables.requires_grad_()
+    drawn = None if loss == "cross-entropy" else negatives
+    total, _ = chunked_loss(states, tables, {}, Problem(objective(loss).coupling, targets, negatives=drawn))
+    assert total.isfinite()
+    for gradient in torch.autograd.grad(total, (states, tables)):
+        assert gradient.isfinite().all()
 
 
 def test_the_full_catalogue_is_scored_without_padding():

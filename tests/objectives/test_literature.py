@@ -9,7 +9,7 @@ from torch import Tensor
 from hail_study.objectives.couplings import Chunk, Coupling
 from hail_study.objectives.couplings.boosted import Boosted
 from hail_study.objectives.couplings.coteaching import CoTeaching
-from hail_study.objectives.couplings.independent import Rescaled
+from hail_study.objectives.couplings.independent import Independent, Rescaled
 from hail_study.objectives.couplings.kdcl import Kdcl, linear
 from hail_study.objectives.couplings.med import Med
 from hail_study.objectives.couplings.mutual import Mutual
@@ -56,6 +56,7 @@ def small(coupling: Coupling, peers: int = 3) -> Chunk:
     )
 
 
+@pytest.mark.plain("unlikelihood")
 def test_unlikelihood():
     coupling = Unlikelihood(settings_of(coupling="unlikelihood"))
     chunk = small(coupling)
@@ -79,6 +80,7 @@ def test_unlikelihood_is_clamped_where_an_earlier_item_is_certain():
     assert float(terms["unlikelihood"]) == pytest.approx(-math.log(1e-5))
 
 
+@pytest.mark.plain("one")
 def test_one():
     coupling = One(settings_of(coupling="one"))
     chunk = small(coupling)
@@ -92,6 +94,7 @@ def test_one():
             assert float(terms["gate"][trial, i, n]) == pytest.approx(float(surprise(ensemble, y)) / 3)
 
 
+@pytest.mark.plain("okddip")
 @pytest.mark.parametrize("peers", [2, 3, 4])
 def test_okddip(peers):
     coupling = OKDDip(settings_of(coupling="okddip", count=peers))
@@ -117,6 +120,7 @@ def plain_teacher(kind: str, rows: Tensor, y: int) -> Tensor:
     return (rows - rows[:, y : y + 1]).min(0).values
 
 
+@pytest.mark.plain("kdcl")
 @pytest.mark.parametrize("kind", ["best", "minimum"])
 def test_kdcl(kind):
     coupling = Kdcl(settings_of(coupling="kdcl", teacher=kind))
@@ -138,6 +142,7 @@ def test_kdcls_linear_teacher_is_the_best_convex_mix():
         assert float(surprise(teacher[trial, 0, n], y)) <= best + 0.02
 
 
+@pytest.mark.plain("pcl")
 def test_pcl():
     coupling = Pcl(settings_of(coupling="pcl"))
     chunk = small(coupling)
@@ -152,6 +157,8 @@ def test_pcl():
             assert float(terms["ensemble"][trial, i, n]) == pytest.approx(float(expected))
 
 
+@pytest.mark.plain("boosted")
+@pytest.mark.differentiates("boosted")
 def test_boosted():
     coupling = Boosted(settings_of(coupling="boosted"))
     chunk = small(coupling)
@@ -165,6 +172,8 @@ def test_boosted():
             before = before + row
 
 
+@pytest.mark.plain("rescaled")
+@pytest.mark.differentiates("rescaled")
 def test_rescaled_is_cross_entropy_times_a_constant():
     coupling = Rescaled(settings_of(coupling="rescaled", scale=1.7))
     chunk = small(coupling)
@@ -174,6 +183,7 @@ def test_rescaled_is_cross_entropy_times_a_constant():
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.plain("co-teaching")
 def test_co_teaching_trains_on_what_the_others_find_easy():
     coupling = CoTeaching(settings_of(coupling="co-teaching", count=2, forget=0.5, ramp=10))
     hard = torch.tensor([[[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]]])
@@ -286,6 +296,7 @@ NEIGHBOURLY = [
 """Couplings that hold nothing of a peer's own scores fixed."""
 
 
+@pytest.mark.differentiates("med", "mutual", "unlikelihood", "co-teaching", "okddip")
 @pytest.mark.parametrize("coupling", NEIGHBOURLY, ids=lambda c: type(c).__name__)
 def test_the_gradient_is_the_finite_difference_of_ones_own_loss(coupling):
     """A peer's scores enter its own loss with a gradient, and the others' losses without."""
@@ -302,6 +313,77 @@ def test_the_gradient_is_the_finite_difference_of_ones_own_loss(coupling):
                 moved.append(sum(weights[name] * term[:, peer] for name, term in terms.items()))
             difference = (moved[0] - moved[1]) / (2 * step)
             torch.testing.assert_close(gradient[:, peer, :, candidate], difference, rtol=1e-5, atol=1e-7)
+
+
+def residual(row: Tensor, y: int) -> Tensor:
+    """The gradient of cross-entropy: softmax minus the right answer."""
+    p = softmax(row)
+    p[y] -= 1
+    return p
+
+
+def pull(teacher: Tensor, row: Tensor) -> Tensor:
+    """The gradient of T^2 KL(teacher || softmax(row / T)): T times what the peer has too much."""
+    return HEAT * (softmax(row, HEAT) - teacher)
+
+
+@pytest.mark.differentiates("one")
+def test_the_gradient_of_one_is_its_closed_form():
+    coupling = One(settings_of(coupling="one"))
+    chunk = small(coupling)
+    weights = coupling.weights(chunk.step)
+    _, (gradient, _) = coupling.gradient(Chunk(chunk.logits.clone(), *_rest(chunk)))
+    for trial, n, y, rows in each(chunk):
+        gate = softmax(chunk.mixtures["gate"][trial, n])
+        ensemble = gate @ rows
+        for i, row in enumerate(rows):
+            expected = weights["cross_entropy"] * residual(row, y) + weights["gate"] * gate[i] * residual(ensemble, y)
+            expected = expected + weights["one"] * pull(softmax(ensemble, HEAT), row)
+            torch.testing.assert_close(gradient[trial, i, n], expected)
+
+
+@pytest.mark.differentiates("kdcl")
+@pytest.mark.parametrize("kind", ["best", "minimum", "linear"])
+def test_the_gradient_of_kdcl_is_its_closed_form(kind):
+    coupling = Kdcl(settings_of(coupling="kdcl", teacher=kind))
+    chunk = small(coupling)
+    weights = coupling.weights(chunk.step)
+    mixed = linear(chunk.logits, chunk.targets)
+    _, (gradient, _) = coupling.gradient(Chunk(chunk.logits.clone(), *_rest(chunk)))
+    for trial, n, y, rows in each(chunk):
+        teacher = mixed[trial, 0, n] if kind == "linear" else plain_teacher(kind, rows, y)
+        for i, row in enumerate(rows):
+            expected = weights["cross_entropy"] * residual(row, y)
+            expected = expected + weights["kdcl"] * pull(softmax(teacher, HEAT), row)
+            torch.testing.assert_close(gradient[trial, i, n], expected)
+
+
+@pytest.mark.differentiates("pcl")
+def test_the_gradient_of_pcl_is_its_closed_form():
+    coupling = Pcl(settings_of(coupling="pcl"))
+    chunk = small(coupling)
+    weights = coupling.weights(chunk.step)
+    _, (gradient, _) = coupling.gradient(Chunk(chunk.logits.clone(), *_rest(chunk)))
+    for trial, n, y, rows in each(chunk):
+        slow = [softmax(row, HEAT) for row in chunk.teacher[trial, :, n]]
+        for i, row in enumerate(rows):
+            expected = weights["cross_entropy"] * residual(row, y)
+            expected = expected + weights["ensemble"] * pull(softmax(rows.mean(0), HEAT), row)
+            average = sum(slow[j] for j in range(3) if j != i) / 2
+            expected = expected + weights["average"] * pull(average, row)
+            torch.testing.assert_close(gradient[trial, i, n], expected)
+
+
+@pytest.mark.plain("independent")
+@pytest.mark.differentiates("independent")
+def test_independent_peers_have_the_cross_entropy_of_each():
+    coupling = Independent(settings_of(coupling="independent"))
+    chunk = small(coupling)
+    terms, (gradient, _) = coupling.gradient(Chunk(chunk.logits.clone(), *_rest(chunk)))
+    for trial, n, y, rows in each(chunk):
+        for i, row in enumerate(rows):
+            assert float(terms["cross_entropy"][trial, i, n]) == pytest.approx(float(surprise(row, y)))
+            torch.testing.assert_close(gradient[trial, i, n], residual(row, y))
 
 
 def _rest(chunk: Chunk) -> tuple:

@@ -27,6 +27,7 @@ def gradients(objective: Objective, states: Tensor, table: Tensor, *rest) -> tup
     return loss.total.detach(), *torch.autograd.grad(loss.total, (states, table))
 
 
+@pytest.mark.plain("cross-entropy")
 def test_independent_peers_sum_their_mean_cross_entropies():
     states, table, targets = problem(2, 3)
     loss = Objective(configuration(3, "independent"))(states, table, targets)
