@@ -65,7 +65,7 @@ def epoch(
         batches = list(apart(clusters, order, batch))
     for index in generator.permutation(len(batches)) if bucket else range(len(batches)):
         users = batches[index]
-        yield Sequences(users, _rows(prepared.items, starts[users], lengths[users]), lengths[users])
+        yield Sequences(users, gathered(prepared.items, starts[users], lengths[users]), lengths[users])
 
 
 def histories(prepared: Prepared, positions: Integers, max_length: int) -> tuple[Integers, Integers, Integers]:
@@ -81,7 +81,7 @@ def histories(prepared: Prepared, positions: Integers, max_length: int) -> tuple
     """
     starts = np.maximum(prepared.offsets[prepared.users_of(positions)], positions - max_length)
     lengths = positions - starts
-    return _rows(prepared.items, starts, lengths), lengths, prepared.items[positions].astype(np.int64)
+    return gathered(prepared.items, starts, lengths), lengths, prepared.items[positions].astype(np.int64)
 
 
 def seen(prepared: Prepared, positions: Integers) -> tuple[Integers, Integers]:
@@ -118,9 +118,9 @@ def _by_length(order: Integers, lengths: Integers, batch: int) -> Integers:
     return order[np.lexsort((lengths[order], pool))]
 
 
-def _rows(items: npt.NDArray[np.int32], starts: Integers, lengths: Integers) -> Integers:
+def gathered(items: npt.NDArray[np.int32], starts: Integers, lengths: Integers, width: int | None = None) -> Integers:
     """Gather `lengths[i]` items from `starts[i]` on into row i of a right-padded matrix [n, L]."""
-    steps = np.arange(lengths.max(initial=0))
+    steps = np.arange(lengths.max(initial=0) if width is None else width)
     real = steps < lengths[:, None]  # [n, L]
     ids = np.zeros(real.shape, dtype=np.int64)
     ids[real] = items[_positions(starts, lengths)]

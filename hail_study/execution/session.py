@@ -139,6 +139,7 @@ class Session:
             "best_peer": self._trial.best_peer,
             "updates": self._trial.updates,
             "seconds": sum(entry["seconds"] for entry in own),
+            "seconds_per_step": self._trial.seconds_per_step,
             "parameters": parameters(self._trial.network),
         }
 

@@ -13,6 +13,7 @@ SHARED_DROPOUT: Final = 1_000_000
 OWN_DROPOUT: Final = 1_000_001
 OWN_VIEW: Final = 1_500_000
 MIXTURE_WEIGHTS: Final = 2_000_000
+OWN_ENERGY: Final = 3_000_000
 AUXILIARY_DRAWS: Final = 4_000_000
 AUXILIARY_WEIGHTS: Final = 5_000_000
 """First of 64 streams for each auxiliary term, the terms apart by `stream_of`."""

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.trials import select
+from hail_study.study.measures import is_cost
 from hail_study.study.protocol import cautions, protocols
 from hail_study.study.schema import SequentialSeeds
+from hail_study.study.tasks import task_of
 from hail_study.training.metrics import gains, is_ranking
 
 if TYPE_CHECKING:
@@ -107,7 +109,8 @@ class Results:
         return self._scores(self.finished(arm), metric)
 
     def _scores(self, trials: pd.DataFrame, metric: str) -> pd.Series:
-        known = trials.get(f"test/{metric}", pd.Series(index=trials.index, dtype=float)).dropna().astype(float)
+        column = metric if is_cost(metric) else f"test/{metric}"
+        known = trials.get(column, pd.Series(index=trials.index, dtype=float)).dropna().astype(float)
         if len(known) or not is_ranking(metric):
             return known
         measured = [float(gains(metric, self._ranks(run)["rank"].to_numpy()).mean()) for run in trials["run_id"]]
@@ -115,7 +118,9 @@ class Results:
 
     def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
         """Seeds x users, each user's contribution to a test metric."""
-        if not is_ranking(metric):
+        if is_cost(metric):
+            return pd.DataFrame()
+        if not is_ranking(metric) or task_of(arm.configuration.data) != "next-item":
             outcomes = self._outcomes(arm)
             return pd.DataFrame({seed: frame[metric] for seed, frame in outcomes.items() if metric in frame}).T
         ranks = self.test_ranks(arm)

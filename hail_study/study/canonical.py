@@ -71,6 +71,8 @@ def _term(name: str, settings: type[Section]) -> Rule:
     return Rule(factors, ("objective.auxiliary",), lambda terms: name in terms)
 
 
+_METHOD: Final = "objective.structure.method"
+
 RULES: Final = (
     _ALPHA,
     Rule(
@@ -124,6 +126,56 @@ RULES: Final = (
         ("encoder.name", "peers.encoders"),
         lambda *given: bool({"caser", "tcn"}.intersection(_encoders(*given))),
     ),
+    Rule(
+        ("objective.loss", "objective.temporal", "objective.temporal_variant"),
+        ("data.targets",),
+        lambda targets: targets == 1,
+    ),
+    Rule(
+        (
+            "encoder.name",
+            "encoder.heads",
+            "encoder.inner",
+            "encoder.attention_dropout",
+            "encoder.norm",
+            "objective.loss",
+            "objective.temporal",
+            "peers.share",
+            "evaluation.protocol",
+            "evaluation.filter_seen",
+            "objective.structure.candidates",
+        ),
+        ("data.source",),
+        lambda source: source != "multilabel",
+    ),
+    Rule((_METHOD,), ("data.targets",), lambda targets: targets > 1),
+    Rule((_METHOD,), ("data.source",), lambda source: source in ("multilabel", "planted", "file")),
+    Rule(("objective.structure.candidates",), ("data.targets",), lambda targets: targets > 1),
+    Rule(("objective.structure.energy", "objective.structure.rank"), (_METHOD,), lambda method: method != "bce"),
+    Rule(
+        ("objective.structure.cross_entropy",), (_METHOD,), lambda method: method in ("infnet", "compound", "implicit")
+    ),
+    Rule(("objective.structure.cross_entropy_decay",), (_METHOD,), lambda method: method in ("infnet", "compound")),
+    Rule(("objective.structure.perceptron",), (_METHOD,), lambda method: method == "compound"),
+    Rule(("objective.structure.retune",), (_METHOD,), lambda method: method == "infnet"),
+    Rule(("objective.structure.weight",), (_METHOD,), lambda method: method in ("seal", "implicit")),
+    Rule(("objective.structure.samples",), (_METHOD,), lambda method: method == "seal"),
+    Rule(
+        (
+            "objective.structure.solver",
+            "objective.structure.damping",
+            "objective.structure.outer",
+            "objective.structure.held_out",
+            "objective.structure.steps",
+            "objective.structure.eta",
+        ),
+        (_METHOD,),
+        lambda method: method == "implicit",
+    ),
+    Rule(("objective.structure.held_out",), ("objective.structure.outer",), lambda outer: outer == "held-out"),
+    Rule(("objective.structure.steps",), ("objective.structure.solver",), lambda solver: solver != "t1t2"),
+    Rule(("objective.structure.damping",), ("objective.structure.solver",), lambda solver: solver != "t1t2"),
+    Rule(("objective.structure.eta",), ("objective.structure.solver",), lambda solver: solver != "cg"),
     Rule(
         ("objective.negatives", "objective.sampling", "objective.shared_negatives"),
         ("objective.loss",),

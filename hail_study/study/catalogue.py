@@ -92,6 +92,22 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Paradigms that are two others, one after the other."""
 
+STRUCTURES: Final = {
+    "bce": "hail_study.objectives.structure.bce:Bce",
+    "infnet": "hail_study.objectives.structure.infnet:InfNet",
+    "compound": "hail_study.objectives.structure.infnet:Compound",
+    "seal": "hail_study.objectives.structure.seal:Seal",
+    "implicit": "hail_study.objectives.structure.implicit:Implicit",
+}
+"""How a set of labels or items is learned (`objective.structure.method`)."""
+
+SOLVERS: Final = {
+    "t1t2": "hail_study.objectives.structure.solvers:t1t2",
+    "neumann": "hail_study.objectives.structure.solvers:neumann",
+    "cg": "hail_study.objectives.structure.solvers:conjugate_gradients",
+}
+"""Products with an inverse Hessian (`objective.structure.solver`)."""
+
 SOURCES: Final = {
     "planted": "hail_study.data.planted:planted",
     "file": "hail_study.data.files:read",
@@ -99,6 +115,7 @@ SOURCES: Final = {
     "digits": "hail_study.data.mosaic:digits",
     "functional": "hail_study.data.memory:functional",
     "copying": "hail_study.data.memory:copying",
+    "multilabel": "hail_study.data.multilabel:multilabel",
 }
 """Where data come from (`data.source`)."""
 
@@ -106,8 +123,10 @@ TASKS: Final = {
     "next-item": "hail_study.tasks.next_item:NextItem",
     "segments": "hail_study.tasks.segments:SegmentSelection",
     "memory": "hail_study.tasks.memory:SequenceMemory",
+    "labels": "hail_study.tasks.labels:LabelSets",
+    "sets": "hail_study.tasks.sets:NextSets",
 }
-"""What is learned; it follows from the source of the data (`hail_study.study.tasks`)."""
+"""What is learned; it follows from the data (`hail_study.study.tasks`)."""
 
 
 def resolve(target: str) -> Any:

@@ -12,7 +12,7 @@ from hail_study.study.configure import changed
 from hail_study.study.errors import Problem, StudyError
 from hail_study.study.factors import ABSENT, flatten, level, replaced, unknown_factor
 from hail_study.study.keys import arm_key
-from hail_study.study.measures import measures
+from hail_study.study.measures import is_cost, measures
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
@@ -119,9 +119,13 @@ class Expansion:
         """The levels and the metrics must suit the task that the data set."""
         problems = [Problem(reason, factor) for factor, reason in misfits(configuration)]
         self._problems.add_arm(declaration, problems)
-        task = task_of(configuration.data.source)
+        task = task_of(configuration.data)
+        selects = configuration.evaluation.select
+        if not measures(task, selects):
+            message = f"{selects} is no metric of {configuration.data.source} data that could choose an epoch"
+            self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         for index, metric in enumerate(self._file.metrics.report):
-            if not measures(task, metric):
+            if not measures(task, metric) and not is_cost(metric):
                 message = f"{metric} is no metric of {configuration.data.source} data"
                 self._problems.add(("metrics", "report", index), message, once=metric)
 

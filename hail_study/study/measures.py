@@ -8,18 +8,30 @@ _FOCUS: Final = "focus_accuracy|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_posi
 METRICS: Final = {
     "next-item": rf"((lag|length|domain)_\d+-\d*/)?((hr|ndcg)@[1-9]\d*|mrr)|{_FOCUS}",
     "segments": rf"accuracy|cross_entropy|{_FOCUS}",
+    "labels": r"f1|exact|hamming|(f1|ndcg)@(1|3|5|10|20)",
+    "sets": r"f1|candidate_recall|(f1|ndcg)@(1|3|5|10|20)",
     "memory": r"mse|last_mse|memory_error|memory_error_\d+-\d+|accuracy|exact",
 }
 """Task -> pattern of its metrics."""
 
-UNKNOWN: Final = "not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy or mse"
+UNKNOWN: Final = "not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy, f1 or mse"
 
-_ERRORS: Final = re.compile(r"mse|last_mse|memory_error.*|cross_entropy|focus_entropy|effective_positions|ftpf|ffp[tf]")
+COSTS: Final = "seconds_per_step|seconds|parameters"
+"""Pattern of what every trial is also measured by: it can be reported, not select."""
+
+_ERRORS: Final = re.compile(
+    rf"mse|last_mse|memory_error.*|hamming|cross_entropy|focus_entropy|effective_positions|ftpf|ffp[tf]|{COSTS}"
+)
 
 
 def measures(task: str, metric: str) -> bool:
     """Whether a task has this metric."""
     return re.fullmatch(METRICS[task], metric) is not None
+
+
+def is_cost(metric: str) -> bool:
+    """Whether this is what training took, not what became of it."""
+    return re.fullmatch(COSTS, metric) is not None
 
 
 def lower_is_better(metric: str) -> bool:

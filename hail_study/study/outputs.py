@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from hail_study.study.measures import is_cost
 from hail_study.study.sections import Metric, Positive, Section, distinct
 
 COLUMNS: Final = ("n", "metrics", "difference", "p", "p_holm", "verdict")
@@ -46,6 +47,8 @@ class Metrics(Section):
     def _primary_is_reported(self) -> Self:
         if self.primary not in self.report:
             raise ValueError(f"primary metric {self.primary} must be in report")
+        if is_cost(self.primary):
+            raise ValueError(f"{self.primary} is what training took: it can be reported, not choose epochs")
         return self
 
 

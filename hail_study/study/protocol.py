@@ -20,7 +20,7 @@ def protocol(configuration: Configuration) -> str:
         >>> protocol(Configuration())
         'leave one out; all items ranked, seen ones too'
     """
-    if task_of(configuration.data.source) != "next-item":
+    if task_of(configuration.data) != "next-item":
         return ""
     return "; ".join(filter(None, (_split(configuration), _candidates(configuration), _order(configuration))))
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
-from hail_study.study.measures import METRICS, UNKNOWN
+from hail_study.study.measures import COSTS, METRICS, UNKNOWN
 
-METRIC_PATTERN: Final = "^({})$".format("|".join(METRICS.values()))
+METRIC_PATTERN: Final = "^({})$".format("|".join([*METRICS.values(), COSTS]))
 
 
 class Section(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from hail_study.study.configuration import Configuration
+from hail_study.study.configuration import Configuration, Data
 
 _OF_SOURCE: Final = {
     "planted": "next-item",
@@ -12,6 +12,7 @@ _OF_SOURCE: Final = {
     "digits": "segments",
     "functional": "memory",
     "copying": "memory",
+    "multilabel": "labels",
 }
 
 ONCE: Final = ("gru4rec", "lrurec")
@@ -24,15 +25,16 @@ PAIRED: Final = ("distillation", "pseudo")
 """Auxiliary terms that need a second peer."""
 
 
-def task_of(source: str) -> str:
-    """The task that data of a source set."""
-    return _OF_SOURCE[source]
+def task_of(data: Data) -> str:
+    """The task that data set: by their source, and for interactions by how many next items are asked for."""
+    task = _OF_SOURCE[data.source]
+    return "sets" if task == "next-item" and getattr(data, "targets", 1) > 1 else task
 
 
 def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """Factors whose levels the task cannot use, each with the reason."""
     source, readout, peers = configuration.data.source, configuration.readout, configuration.peers
-    task = task_of(source)
+    task = task_of(configuration.data)
     if task == "segments" and readout.paradigm == "last":
         yield "readout.paradigm", f"`last` chooses no segment; {source} data need soft, hard, lvml ..."
     if task == "memory" and readout.paradigm != "last":
@@ -58,6 +60,8 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "objective.auxiliary", "domains need several: planted data with `data.types`, a file with `data.domain`"
     if alone:
         yield "objective.auxiliary", f"{sorted(alone)[0]} is learned from other peers; peers.count is 1"
+    if task in ("labels", "sets"):
+        yield from _structured(configuration, task)
     if task == "next-item" and readout.paradigm != "last":
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:
@@ -80,6 +84,36 @@ def _has_domains(configuration: Configuration) -> bool:
     return getattr(data, "types", 1) > 1 or getattr(data, "domain", None) is not None
 
 
+def _structured(configuration: Configuration, task: str) -> Iterator[tuple[str, str]]:
+    """What sets cannot be predicted by."""
+    peers, what = configuration.peers, "sets of labels" if task == "labels" else "sets of next items"
+    if configuration.readout.paradigm != "last":
+        yield "readout.paradigm", f"{what} are predicted from one state: they need `last`"
+    if peers.count > 1 and peers.inference == "gate":
+        yield "peers.inference", f"gate is trained by next items; {what} need mean-probability, mean-logit or best"
+    if task == "sets":
+        yield from _of_next_items(configuration)
+
+
+def _of_next_items(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What sets of next items cannot be predicted by."""
+    data, peers, judged = configuration.data, configuration.peers, configuration.evaluation
+    if getattr(data, "split", "leave-one-out") != "leave-one-out":
+        yield "data.split", "sets are each user's last items: `data.targets` needs leave-one-out"
+    if judged.filter_seen or judged.protocol != "full":
+        factor = "evaluation.filter_seen" if judged.filter_seen else "evaluation.protocol"
+        yield factor, "sets are chosen among the candidates of a base model (objective.structure.candidates)"
+    if peers.count > 1:
+        yield from _mixed_protocols(configuration)
+    if configuration.objective.structure.method == "implicit":
+        used = peers.encoders if peers.encoders and peers.count > 1 else [configuration.encoder.name]
+        for name in sorted(set(used).intersection(ONCE)):
+            yield (
+                "objective.structure.method",
+                f"implicit differentiates gradients, which {name} computes in closed form",
+            )
+
+
 def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:
     readout, peers = configuration.readout, configuration.peers
     if configuration.encoder.name == "bert4rec":
@@ -99,5 +133,10 @@ def _together(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "peers.coupling", f"{peers.coupling} compares probabilities, of which {loss} has none"
     if loss != "cross-entropy" and peers.coupling == "unlikelihood":
         yield "objective.loss", f"unlikelihood looks at items that {loss} may not have sampled"
-    if "bert4rec" in peers.encoders and set(peers.encoders) != {"bert4rec"}:
+    yield from _mixed_protocols(configuration)
+
+
+def _mixed_protocols(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    encoders = configuration.peers.encoders
+    if "bert4rec" in encoders and set(encoders) != {"bert4rec"}:
         yield "peers.encoders", "bert4rec is trained on masked items, the others on next items: not in one trial"

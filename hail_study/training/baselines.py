@@ -27,7 +27,7 @@ def baselines_of(data: Data, evaluation: Evaluation) -> tuple[str, ...]:
 
     The oracle knows how the data arose but not which items are no candidates, so it is left out where some are not.
     """
-    if task_of(data.source) != "next-item":
+    if task_of(data) != "next-item":
         return ()
     everything = evaluation.protocol == "full" and not evaluation.filter_seen
     known = isinstance(data, PlantedData) and everything

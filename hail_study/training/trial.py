@@ -28,7 +28,7 @@ def task_for(configuration: Configuration, prepared: Any, seed: int, device: tor
     """
     for factor, reason in misfits(configuration):
         raise ValueError(f"{factor}: {reason}")
-    kind: Callable[..., Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data.source)])
+    kind: Callable[..., Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data)])
     return kind(configuration, prepared, seed, device)
 
 
@@ -70,6 +70,7 @@ class Trial:
         self.best_peer = 0
         self.best_epoch = 0
         self._stage_epoch = 0
+        self._training_seconds = 0.0
         self.history: list[dict[str, float]] = []
 
     @property
@@ -79,6 +80,11 @@ class Trial:
     @property
     def updates(self) -> int:
         return self._step
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Training time over updates, evaluation left out."""
+        return self._training_seconds / max(1, self._step)
 
     @property
     def done(self) -> bool:
@@ -98,6 +104,7 @@ class Trial:
         start = time.perf_counter()
         self._enter_stage(self.task.stage_after(self.history))
         losses = self._train_epoch()
+        self._training_seconds += time.perf_counter() - start
         metrics = self.task.evaluate("validation").metrics()
         self._keep_if_best(metrics)
         self.history.append(
@@ -169,6 +176,7 @@ class Trial:
         self._step, self.history = scalars["step"], scalars["history"]
         self._best_value, self.best_epoch = scalars["best_value"], scalars["best_epoch"]
         self.best_peer, self._stage_epoch = scalars["best_peer"], scalars["stage_epoch"]
+        self._training_seconds = scalars["training_seconds"]
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -245,6 +253,7 @@ class Trial:
             "order": self.task.order.bit_generator.state,
             "stage": self.task.stage,
             "stage_epoch": self._stage_epoch,
+            "training_seconds": self._training_seconds,
             "step": self._step,
             "history": self.history,
             "best_value": self._best_value,

@@ -59,7 +59,7 @@ def test_interactions(study) -> None:
         ("dml > refrence on hr@10", "no arm `refrence`; did you mean `reference`?"),
         (
             "dml > reference on hr",
-            "hr is not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy or mse",
+            "hr is not a metric: hr@10, ndcg@10 (any cut-off) or mrr; of other tasks, accuracy, f1 or mse",
         ),
         ("dml > reference by at least x", "x is not a number"),
         ("dml > reference by at least -1", "a margin must be above 0, not -1"),

@@ -8,7 +8,7 @@ import pandas as pd
 from hail_study.report.figures.panels import grid, share_labels, title
 from hail_study.report.figures.style import BLUE, INK, band, style
 from hail_study.report.read import Results
-from hail_study.study.measures import measures
+from hail_study.study.tasks import task_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def profile(results: Results) -> "Figure | None":
     Returns:
         The figure, or None where no arm can be compared.
     """
-    if not measures("next-item", results.study.file.metrics.primary):
+    if any(task_of(arm.configuration.data) != "next-item" for arm in results.study.arms):
         return None
     found = {arm.key: _differences(results, arm) for arm in results.study.arms}
     arms = [arm for arm in results.study.arms if not found[arm.key].empty]

@@ -13,12 +13,14 @@ from hail_study.study.configuration.data import (
     FileData,
     FunctionalData,
     MosaicData,
+    MultilabelData,
     PlantedData,
 )
 from hail_study.study.configuration.encoder import Encoder
 from hail_study.study.configuration.objective import Objective
 from hail_study.study.configuration.peers import Peers
 from hail_study.study.configuration.readout import Readout
+from hail_study.study.configuration.structure import Structure
 from hail_study.study.configuration.training import Evaluation, Training
 from hail_study.study.sections import Section
 
@@ -33,10 +35,12 @@ __all__ = [
     "FileData",
     "FunctionalData",
     "MosaicData",
+    "MultilabelData",
     "Objective",
     "Peers",
     "PlantedData",
     "Readout",
+    "Structure",
     "Training",
 ]
 

@@ -14,6 +14,15 @@ class _Data(Section):
     k_core: Annotated[
         int, Field(ge=0, description="Drop users and items with fewer interactions, repeatedly, until none is left.")
     ] = 5
+    targets: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=50,
+            description="1: the next item is ranked. More: the set of so many next items is predicted, the last ones "
+            "for test, those before them for validation (`objective.structure`).",
+        ),
+    ] = 1
 
 
 class PlantedData(_Data):
@@ -167,6 +176,29 @@ class CopyingData(_Examples):
     gap: Annotated[int, Field(ge=1, description="Blank steps between the last symbol and the signal to repeat.")] = 20
 
 
+class MultilabelData(_Examples):
+    """Sets of labels that depend on features and on each other (see `hail_study.data.multilabel`)."""
+
+    source: Literal["multilabel"]
+    labels: Annotated[int, Field(ge=2, le=500, description="L, in groups within which labels are coupled.")] = 24
+    group: Annotated[int, Field(ge=1, le=12, description="Labels of a group.")] = 4
+    coupling: Annotated[
+        float, Field(ge=0, description="Strength of the couplings; 0: labels are independent, given the features.")
+    ] = 2.0
+    attraction: Annotated[Probability, Field(description="Share of the couplings that attract; the others repel.")] = (
+        0.5
+    )
+    signal: Annotated[float, Field(ge=0, description="Strength of what the features say of single labels.")] = 1.5
+    sparsity: Annotated[float, Field(description="How much every label is held back.")] = 1.0
+    features: Annotated[int, Field(ge=1, description="Numbers that are seen of an example.")] = 32
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        if self.labels % self.group:
+            raise ValueError(f"labels ({self.labels}) must be a multiple of group ({self.group})")
+        return self
+
+
 def _source(data: Any) -> str:
     source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", "planted")
     return str(source)
@@ -178,6 +210,7 @@ Data = Annotated[
     | Annotated[MosaicData, Tag("mosaic")]
     | Annotated[DigitsData, Tag("digits")]
     | Annotated[FunctionalData, Tag("functional")]
-    | Annotated[CopyingData, Tag("copying")],
+    | Annotated[CopyingData, Tag("copying")]
+    | Annotated[MultilabelData, Tag("multilabel")],
     Discriminator(_source),
 ]

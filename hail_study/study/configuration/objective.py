@@ -21,6 +21,7 @@ from hail_study.study.configuration.auxiliary import (
 )
 from hail_study.study.configuration.contrastive import Contrastive
 from hail_study.study.configuration.mining import Mining
+from hail_study.study.configuration.structure import Structure
 from hail_study.study.sections import Probability, Section, one_of
 
 
@@ -82,6 +83,7 @@ class Objective(Section):
     probabilistic: Probabilistic = Field(default_factory=Probabilistic)
     pseudo: Pseudo = Field(default_factory=Pseudo)
     ranking: Ranking = Field(default_factory=Ranking)
+    structure: Structure = Field(default_factory=Structure)
     successor: Successor = Field(default_factory=Successor)
 
 
