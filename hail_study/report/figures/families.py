@@ -51,8 +51,7 @@ def family(results: Results, prefix: str, label: str) -> "Figure | None":
                 line.set_label(name.removeprefix(prefix))
         share_labels(figure, "Epoch", f"{label}, mean and 95 % interval over seeds")
         lines = {line.get_label(): line for axes in panels for line in axes.lines}
-        columns = min(4, len(lines))
-        figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=columns)  # type: ignore[arg-type]
+        figure.legend(handles=list(lines.values()), loc="outside upper center", ncols=min(4, len(lines)))
     return figure
 
 

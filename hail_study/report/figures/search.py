@@ -59,7 +59,7 @@ def budget(results: Results) -> "Figure | None":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Search trials of the arm")
         axes.set_ylabel(f"Best {metric_name(selected(results))}, validation")
-        label_points(axes, *map(list, zip(*ends, strict=True)))  # type: ignore[arg-type]
+        label_points(axes, [end[0] for end in ends], [end[1] for end in ends], [end[2] for end in ends])
     return figure
 
 
