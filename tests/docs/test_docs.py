@@ -17,6 +17,9 @@ from hail_study.study import load
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^```python title=\"([\w.]+)\"\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LANGUAGES = {"python", "yaml", "console", "latex", "text"}
+"""What blocks are in; the last two are to be read."""
 
 
 def blocks(language: str) -> list:
@@ -37,10 +40,12 @@ def run(command: list[str], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory) -> Path:
-    """A folder in which someone has followed the tutorial."""
+    """A folder in which someone has followed the tutorial, and saved the modules of the how-to guides."""
     folder = tmp_path_factory.mktemp("tutorial")
     page = (ROOT / "docs" / "tutorial.md").read_text()
     (folder / "first.yaml").write_text(next(found[2] for found in BLOCK.finditer(page) if found[1] == "yaml"))
+    for name, code in (found.groups() for other in PAGES for found in FILE.finditer(other.read_text())):
+        (folder / name).write_text(code)
     for found in BLOCK.finditer(page):
         if found[1] == "console":
             run([sys.executable, *shlex.split(found[2].strip().removeprefix("$ python"))], folder)
@@ -56,6 +61,11 @@ def test_the_tutorial_can_be_followed(followed) -> None:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code: str, followed) -> None:
     run([sys.executable, "-c", code], followed)
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    found = {match[1] for page in PAGES for match in BLOCK.finditer(page.read_text())}
+    assert found <= LANGUAGES
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))

@@ -10,10 +10,12 @@ from nbclient import NotebookClient
 
 from hail_study.record import Record
 from hail_study.report import build_table, open_results
-from hail_study.study import TrialSpec, configure, load
+from hail_study.study import Study, TrialSpec, configure, load
 from hail_study.training.metrics import RECORDED, summarise
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "analysis").glob("*.ipynb"))
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "analysis").glob("*.ipynb"))
+PAPERS = sorted((ROOT / "analysis" / "papers").glob("*.ipynb"))
 STUDY = """\
 name: small
 remove:
@@ -83,15 +85,54 @@ def test_the_real_record_gives_a_table(folder) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_end_to_end(path, folder) -> None:
+    execute(path, "small.yaml", [], folder, folder)
+
+
+def execute(path: Path, study: str, overrides: list[str], record: Path, where: Path) -> None:
+    """Run a notebook on another study's record; it must show a figure."""
     notebook = nbformat.read(path, as_version=4)
     (settings,) = (cell for cell in notebook.cells if "STUDY =" in cell.source)
-    settings.source = f"STUDY = 'small.yaml'; OVERRIDES = []; DIRECTORY = {str(folder)!r}"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    settings.source = f"STUDY = {study!r}; OVERRIDES = {overrides}; DIRECTORY = {str(record)!r}"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(where)}}).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/svg+xml" in output.get("data", {}) for output in shown)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def seem_run(study: Study, folder: Path, make_ranks) -> None:
+    """Give every arm and seed of a study a finished trial with the metrics, curves and files of its task."""
+    record, random = Record(study.file.record, folder), np.random.default_rng(0)
+    record.begin(study, {})
+    for arm in study.arms:
+        for seed in study.file.seed_list:
+            spec = TrialSpec(arm.key, arm.name, "confirm", seed, arm.configuration, "f" * 16, "c" * 16)
+            record.start(spec)
+            for epoch in (1, 2):
+                names = ("validation/accuracy", "validation/focus_accuracy", "validation/mse", "loss/total")
+                record.epoch(spec.key, epoch, {name: float(random.uniform(0.1, 0.9)) for name in names})
+            level, metrics = float(random.uniform(0.3, 0.7)), {"seconds": 2.0, "parameters": 1000}
+            metrics |= {f"test/{metric}": level for metric in study.file.metrics.report}
+            metrics |= {f"test/peer_{k}/{study.file.metrics.primary}": level for k in (0, 1)}
+            record.finish(spec.key, "finished", metrics, _files(folder / spec.key, make_ranks(level, seed)))
+    record.end("finished")
+
+
+def _files(folder: Path, ranks: np.ndarray) -> Path:
+    folder.mkdir()
+    users = np.arange(ranks.size, dtype=np.int32)
+    pd.DataFrame({"user": users, "rank": ranks}).to_parquet(folder / "ranks.parquet")
+    pd.DataFrame({"example": users, "accuracy": 1.0 * (ranks < 6), "mse": 1.0 / ranks}).to_parquet(folder / "outcomes.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_the_notebooks_of_papers_run_on_a_small_record_of_their_studies(path, tmp_path, make_ranks) -> None:
+    overrides = ["seeds=2", *(["data.path=any.txt"] if path.stem in ("hail", "contrastive") else [])]
+    file = ROOT / "studies" / f"{path.stem}.yaml"
+    seem_run(load(file, overrides, check_data=False), tmp_path, make_ranks)
+    execute(path, str(file), overrides, tmp_path, path.parent)
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *PAPERS], ids=lambda path: path.stem)
 def test_committed_notebooks_hold_no_outputs(path) -> None:
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs")
