@@ -82,6 +82,14 @@ class PeerNetwork(Layer):
         """
         return self._answering()(ids)
 
+    def embed(self, ids: Tensor) -> Tensor:
+        """Item vectors [T or S, B, L, D] of inputs ids [T, B, L], before anything is added to them."""
+        return self._answering().vectors(ids)
+
+    def encode(self, vectors: Tensor, ids: Tensor) -> Tensor:
+        """As `forward`, with these item vectors in the place of `embed(ids)`."""
+        return self._answering().encode(vectors, ids)
+
     def table(self) -> Tensor:
         """The item table of each slot, [S, V + 1, D]: an expanded view where it can be. Row 0 is never scored."""
         tables = self.tables()

@@ -108,6 +108,12 @@ SOLVERS: Final = {
 }
 """Products with an inverse Hessian (`objective.structure.solver`)."""
 
+DIAGNOSTICS: Final = {
+    "attribution": "hail_study.tasks.diagnostics.attribution:Attribution",
+    "cold-items": "hail_study.tasks.diagnostics.cold:ColdItems",
+}
+"""What else is said of a trained network (`metrics.diagnostics`)."""
+
 SOURCES: Final = {
     "planted": "hail_study.data.planted:planted",
     "file": "hail_study.data.files:read",

@@ -12,19 +12,21 @@ from hail_study.study.configure import changed
 from hail_study.study.errors import Problem, StudyError
 from hail_study.study.factors import ABSENT, flatten, level, replaced, unknown_factor
 from hail_study.study.keys import arm_key
-from hail_study.study.measures import is_cost, measures
+from hail_study.study.measures import diagnostic_of, is_cost, measures
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
-from hail_study.study.sections import Changes, Value
+from hail_study.study.sections import Changes, Value, as_set
 from hail_study.study.space import Space, level_paths, probes, space_of
 from hail_study.study.tasks import misfits, task_of
 
 
 def reference_of(file: StudyFile) -> Configuration:
-    """The base with its data, as written; `metrics.primary` selects where the base does not say what does."""
+    """The base with its data, as written; `metrics` says what selects and what is examined where the base does not."""
     sections = {name: getattr(file.base, name) for name in type(file.base).model_fields}
     configuration = Configuration(data=file.data, **sections)
+    if "diagnostics" not in file.base.evaluation.model_fields_set:
+        configuration = replaced(configuration, "evaluation.diagnostics", as_set(file.metrics.diagnostics))
     if "select" in file.base.evaluation.model_fields_set:
         return configuration
     return replaced(configuration, "evaluation.select", file.metrics.primary)
@@ -121,12 +123,16 @@ class Expansion:
         self._problems.add_arm(declaration, problems)
         task = task_of(configuration.data)
         selects = configuration.evaluation.select
-        if not measures(task, selects):
+        if not measures(task, selects) or diagnostic_of(selects):
             message = f"{selects} is no metric of {configuration.data.source} data that could choose an epoch"
             self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         for index, metric in enumerate(self._file.metrics.report):
             if not measures(task, metric) and not is_cost(metric):
                 message = f"{metric} is no metric of {configuration.data.source} data"
+                self._problems.add(("metrics", "report", index), message, once=metric)
+            needed = diagnostic_of(metric)
+            if needed and needed not in configuration.evaluation.diagnostics:
+                message = f"{metric} is measured by the diagnostic {needed}: add it to metrics.diagnostics"
                 self._problems.add(("metrics", "report", index), message, once=metric)
 
     def _check_space(self, configuration: Configuration, declaration: Declaration, space: Space) -> None:

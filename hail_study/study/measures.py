@@ -5,8 +5,24 @@ from typing import Final
 
 _FOCUS: Final = "focus_accuracy|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_positions|deletion|attribution"
 
+DIAGNOSED: Final = {
+    "attribution": (
+        "attribution_positions",
+        "attribution_last",
+        "attribution_deletion",
+        "random_deletion",
+        "attribution_error",
+        "attribution_evidence",
+        "attribution_focus",
+    ),
+    "cold-items": ("cold_share", "cold_margin", "warm_margin", "cold_found", "annotation_area"),
+}
+"""Diagnostic -> the metrics that it alone measures."""
+
+_DIAGNOSED: Final = "|".join(name for names in DIAGNOSED.values() for name in names)
+
 METRICS: Final = {
-    "next-item": rf"((lag|length|domain)_\d+-\d*/)?((hr|ndcg)@[1-9]\d*|mrr)|{_FOCUS}",
+    "next-item": rf"((lag|length|domain)_\d+-\d*/)?((hr|ndcg)@[1-9]\d*|mrr)|{_FOCUS}|{_DIAGNOSED}",
     "segments": rf"accuracy|cross_entropy|{_FOCUS}",
     "labels": r"f1|exact|hamming|(f1|ndcg)@(1|3|5|10|20)",
     "sets": r"f1|candidate_recall|(f1|ndcg)@(1|3|5|10|20)",
@@ -20,7 +36,7 @@ COSTS: Final = "seconds_per_step|seconds|parameters"
 """Pattern of what every trial is also measured by: it can be reported, not select."""
 
 _ERRORS: Final = re.compile(
-    rf"mse|last_mse|memory_error.*|hamming|cross_entropy|focus_entropy|effective_positions|ftpf|ffp[tf]|{COSTS}"
+    rf"attribution_error|mse|last_mse|memory_error.*|hamming|cross_entropy|focus_entropy|effective_positions|ftpf|ffp[tf]|{COSTS}"
 )
 
 
@@ -32,6 +48,11 @@ def measures(task: str, metric: str) -> bool:
 def is_cost(metric: str) -> bool:
     """Whether this is what training took, not what became of it."""
     return re.fullmatch(COSTS, metric) is not None
+
+
+def diagnostic_of(metric: str) -> str | None:
+    """The diagnostic that measures this metric; None where evaluation does."""
+    return next((diagnostic for diagnostic, names in DIAGNOSED.items() if metric in names), None)
 
 
 def lower_is_better(metric: str) -> bool:

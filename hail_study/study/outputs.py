@@ -4,8 +4,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from hail_study.study.measures import is_cost
-from hail_study.study.sections import Metric, Positive, Section, distinct
+from hail_study.study import catalogue
+from hail_study.study.measures import diagnostic_of, is_cost
+from hail_study.study.sections import Metric, Positive, Section, distinct, one_of
 
 COLUMNS: Final = ("n", "metrics", "difference", "p", "p_holm", "verdict")
 """Of a table, unless a study file chooses others."""
@@ -32,6 +33,11 @@ class Metrics(Section):
     smallest_effect: Annotated[
         dict[Metric, Positive], Field(description="Smallest difference of interest, in the metric's own units.")
     ] = {}
+    diagnostics: Annotated[
+        list[one_of(catalogue.DIAGNOSTICS)],  # type: ignore[valid-type]
+        AfterValidator(distinct),
+        Field(description="What else is said of the networks that are confirmed, on test examples alone."),
+    ] = []
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     columns: Annotated[
         list[Column],
@@ -49,6 +55,8 @@ class Metrics(Section):
             raise ValueError(f"primary metric {self.primary} must be in report")
         if is_cost(self.primary):
             raise ValueError(f"{self.primary} is what training took: it can be reported, not choose epochs")
+        if diagnostic_of(self.primary):
+            raise ValueError(f"{self.primary} is measured at the test alone: it can be reported, not choose epochs")
         return self
 
 

@@ -36,6 +36,11 @@ def one_of(names: Mapping[str, object]) -> Any:
     return Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": list(names)})]
 
 
+def as_set(values: list[str]) -> list[str]:
+    """A list whose order and repetitions mean nothing, in one form."""
+    return sorted(set(values))
+
+
 def distinct(values: list[Any]) -> list[Any]:
     """A list as it is, unless something stands in it twice."""
     repeated = [value for value, times in Counter(values).items() if times > 1]

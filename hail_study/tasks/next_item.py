@@ -1,6 +1,6 @@
 """Next-item ranking: after a history, which item comes next?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -18,7 +18,9 @@ from hail_study.objectives import Loss, Objective
 from hail_study.objectives.auxiliary import Auxiliary
 from hail_study.objectives.temporal import Temporal, effective_terms
 from hail_study.study import Configuration, FileData, PlantedData
+from hail_study.tasks.diagnostics import Scene, examined, sample
 from hail_study.tasks.focused import FocusedEvaluator
+from hail_study.tasks.steering import FITTED, random_vector, steering, steering_vector
 from hail_study.tasks.task import Part, Task
 from hail_study.training.evaluation import Evaluator
 from hail_study.training.metrics import Ranking
@@ -36,7 +38,7 @@ class NextItem(Task):
 
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         super().__init__(configuration, seed, device)
-        self._data = prepared
+        self._data, self._seed = prepared, seed
         self._max_length = cast(PlantedData | FileData, configuration.data).max_length
         self._split = split(prepared)
         self._focused = configuration.readout.paradigm != "last"
@@ -89,8 +91,9 @@ class NextItem(Task):
         if isinstance(evaluator, FocusedEvaluator):
             ranking = evaluator.judge(self.network, self._readout, self.stage, rule, peer, part == "test")
         else:
+            evaluator.steer = self._steering() if part == "test" else None
             ranking = evaluator.rank(self.network, rule, peer)
-        return ranking if part == "validation" else replace(ranking, strata=self._strata())
+        return ranking if part == "validation" else self._examined(replace(ranking, strata=self._strata()))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -139,6 +142,29 @@ class NextItem(Task):
     def _progress(self, step: int) -> float:
         """Share of the training that is done."""
         return step / max(1, self.steps * self.configuration.training.epochs)
+
+    def _examined(self, ranking: Ranking) -> Ranking:
+        """The test ranking with what diagnostics find."""
+        names = self.configuration.evaluation.diagnostics
+        if not names:
+            return ranking
+        where = (self._data, self._split, self._max_length)
+        return examined(Scene(self.network, self._readout, self.stage, *where, ranking, self.device), names)
+
+    def _steering(self) -> Callable[[Tensor], Tensor] | None:
+        """What moves the states at the test; made from validation histories."""
+        settings = self.configuration.evaluation
+        if not settings.steering:
+            return None
+        training = self.network.training
+        self.network.eval()
+        if settings.steering_by == "random":
+            vector = random_vector(self.network, self.configuration.encoder.dim, self._seed)
+        else:
+            positions = self._split.valid_positions
+            vector = steering_vector(self.network, sample(self._data, positions, self._max_length, FITTED, self.device))
+        self.network.train(training)
+        return steering(vector, settings.steering)
 
     def _strata(self) -> dict[str, npt.NDArray[np.int32]]:
         positions = self._split.test_positions

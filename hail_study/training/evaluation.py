@@ -1,5 +1,6 @@
 """Ranking: where the target stands among the candidates, for the peers together and each alone."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +31,10 @@ class Evaluator:
         filter_seen: Items of the history are no candidates.
         device: Where to rank.
         negatives: [n, M], the items beside the target that are candidates, 0 for none; None: all items are.
+
+    Attributes:
+        users: [n], the user of each target.
+        steer: Moves the states [K, n, D] before they are compared with the items, where it is set.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Evaluator:
         negatives: npt.NDArray[np.int64] | None = None,
     ) -> None:
         ids, lengths, targets = histories(prepared, positions, max_length)
+        self.steer: Callable[[Tensor], Tensor] | None = None
         order = np.argsort(lengths, kind="stable")
         self._inverse = np.argsort(order, kind="stable")
         self.users = prepared.users_of(positions).astype(np.int32)
@@ -99,6 +105,7 @@ class Evaluator:
         lengths = self._lengths[rows]
         inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
         states = network.states_at(network(inputs), positions)  # [K, n, D]
+        states = states if self.steer is None else self.steer(states)
         return torch.bmm(states, table.transpose(1, 2)).float(), network.gate_at(states)
 
 

@@ -61,6 +61,7 @@ class Ranking:
         together: [n], ranks by the peers' combined prediction (`peers.inference`).
         peers: [K, n], ranks by each peer alone.
         extra: Other metrics, of the peers together.
+        tables: Files of diagnostics, by name.
         strata: What targets can be told apart by: `length` of the history, `lag` of the planted evidence (0: none),
             `domain` of the user.
     """
@@ -70,6 +71,7 @@ class Ranking:
     peers: npt.NDArray[np.int32]
     extra: Mapping[str, float] = field(default_factory=dict)
     strata: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """Metrics of the combined prediction, and `peer_<i>/...` of each peer where there are several."""
@@ -92,7 +94,7 @@ class Ranking:
         return found
 
     def files(self) -> dict[str, bytes]:
-        """`ranks.parquet`."""
+        """`ranks.parquet`, and the tables."""
         from hail_study.training.ranks import ranks_parquet
 
-        return {"ranks.parquet": ranks_parquet(self)}
+        return {"ranks.parquet": ranks_parquet(self), **self.tables}

@@ -22,11 +22,7 @@ from hail_study.study.configuration.auxiliary import (
 from hail_study.study.configuration.contrastive import Contrastive
 from hail_study.study.configuration.mining import Mining
 from hail_study.study.configuration.structure import Structure
-from hail_study.study.sections import Probability, Section, one_of
-
-
-def _as_set(terms: list[str]) -> list[str]:
-    return sorted(set(terms))
+from hail_study.study.sections import Probability, Section, as_set, one_of
 
 
 class Objective(Section):
@@ -62,7 +58,7 @@ class Objective(Section):
     mining: Mining = Field(default_factory=Mining)
     auxiliary: Annotated[
         list[one_of(catalogue.AUXILIARIES)],  # type: ignore[valid-type]
-        AfterValidator(_as_set),
+        AfterValidator(as_set),
         Field(description="Terms beside the loss over the items; each has a section of its own name."),
     ] = []
     weighting: Annotated[

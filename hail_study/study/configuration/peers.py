@@ -5,14 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from hail_study.study import catalogue
-from hail_study.study.sections import Positive, Probability, Section, one_of
+from hail_study.study.sections import Positive, Probability, Section, as_set, one_of
 
 Part = Literal["embedding", "head"]
 Difference = Literal["dropout", "initialisation"]
-
-
-def _as_set(parts: list[str]) -> list[str]:
-    return sorted(set(parts))
 
 
 class Peers(Section):
@@ -25,7 +21,7 @@ class Peers(Section):
     ] = "med"
     share: Annotated[
         list[Part],
-        AfterValidator(_as_set),
+        AfterValidator(as_set),
         Field(description="Parts all peers of a trial share; `head` is the output transform before the item scores."),
     ] = ["embedding", "head"]
     encoders: Annotated[
@@ -34,7 +30,7 @@ class Peers(Section):
     ] = []
     differ: Annotated[
         list[Difference],
-        AfterValidator(_as_set),
+        AfterValidator(as_set),
         Field(description="What peers of one encoder differ by: initial weights, dropout masks."),
     ] = ["dropout", "initialisation"]
     hidden: Annotated[

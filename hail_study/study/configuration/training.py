@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from hail_study.study.sections import Metric, Positive, Section
+from hail_study.study import catalogue
+from hail_study.study.sections import Metric, Positive, Section, as_set, one_of
 
 
 class Training(Section):
@@ -39,6 +40,23 @@ class Evaluation(Section):
         ),
     ] = "full"
     filter_seen: Annotated[bool, Field(description="Items of the user's own history are no candidates.")] = False
+    steering: Annotated[
+        float,
+        Field(
+            ge=-1,
+            le=1,
+            description="At the test, states move by this share of their length along a vector that validation "
+            "histories give: from what speaks against their targets to what speaks for them (GrAInS).",
+        ),
+    ] = 0.0
+    steering_by: Annotated[
+        Literal["attribution", "random"], Field(description="That vector, or, as a control, a random one.")
+    ] = "attribution"
+    diagnostics: Annotated[
+        list[one_of(catalogue.DIAGNOSTICS)],  # type: ignore[valid-type]
+        AfterValidator(as_set),
+        Field(description="What else is said of the network at the test; `metrics.diagnostics` sets it."),
+    ] = []
     select: Annotated[
         Metric,
         Field(description="Validation metric that chooses epochs and hyperparameters; `metrics.primary` sets it."),
