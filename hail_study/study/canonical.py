@@ -238,6 +238,7 @@ RULES: Final = (
     Rule(("readout.switch_share",), ("readout.switch",), lambda switch: switch == "share"),
     Rule(("readout.switch_patience",), ("readout.switch",), lambda switch: switch == "plateau"),
     Rule(("objective.temporal_variant",), ("objective.temporal",), lambda p: p != 0),
+    Rule(("evaluation.steering_by",), ("evaluation.steering",), lambda strength: strength != 0),
     Rule(("objective.mining.by",), ("objective.mining.share",), lambda share: share > 0),
     Rule(("objective.mining.by",), ("peers.count", "objective.mining.by"), lambda k, by: k > 1 or by != "peer", "own"),
     Rule(("objective.mining.share", "objective.mining.hard"), ("objective.mining.by",), lambda by: by != "none"),

@@ -51,8 +51,7 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if configuration.objective.auxiliary and (task != "next-item" or readout.paradigm != "last"):
         which = "readouts that choose among items" if task == "next-item" else f"{source} data"
         yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
-    if configuration.objective.mining.by != "none" and (task != "next-item" or readout.paradigm != "last"):
-        yield "objective.mining.by", "hard targets are those of next-item ranking with `readout.paradigm: last`"
+    yield from _ranking_alone(configuration)
     if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
         yield from _differentiated_twice(configuration)
     alone = set(PAIRED).intersection(configuration.objective.auxiliary) if peers.count == 1 else ()
@@ -66,6 +65,19 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield from _focused(configuration)
     if task == "next-item" and peers.count > 1:
         yield from _together(configuration)
+
+
+def _ranking_alone(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What only the ranking of next items has."""
+    source, evaluation = configuration.data.source, configuration.evaluation
+    ranking = task_of(source) == "next-item"
+    states = ranking and configuration.readout.paradigm == "last"
+    if configuration.objective.mining.by != "none" and not states:
+        yield "objective.mining.by", "hard targets are those of next items with `readout.paradigm: last`"
+    if evaluation.steering and not states:
+        yield "evaluation.steering", "states are moved that predict next items with `readout.paradigm: last`"
+    if evaluation.diagnostics and not ranking:
+        yield "evaluation.diagnostics", f"metrics.diagnostics look at histories of items; {source} data have none"
 
 
 def _differentiated_twice(configuration: Configuration) -> Iterator[tuple[str, str]]:

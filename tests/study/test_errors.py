@@ -229,3 +229,38 @@ def test_a_folder_and_bytes_are_no_study_file(tmp_path: Path) -> None:
 def test_a_report_needs_no_data_file(study) -> None:
     text = "data: {source: file, path: gone.csv}"
     assert study(text, check_data=False).reference.configuration.data.path == Path("gone.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "metrics: {report: [ndcg@10, cold_found]}",
+            "2:29: metrics.report[1]: cold_found is measured by the diagnostic cold-items: add it to",
+        ),
+        (
+            "metrics: {diagnostics: [cold]}",
+            '2:25: metrics.diagnostics[0]: "cold" is not one of attribution, cold-items',
+        ),
+        (
+            "data: {source: mosaic}\nbase: {readout: {paradigm: soft}, peers: {count: 1}}\n"
+            "metrics: {primary: accuracy, report: [accuracy], diagnostics: [attribution]}",
+            "evaluation.diagnostics: metrics.diagnostics look at histories of items; mosaic data have none",
+        ),
+        (
+            "base: {readout: {paradigm: soft}, peers: {count: 1}, evaluation: {steering: 0.1}}",
+            "states are moved that predict next items",
+        ),
+    ],
+)
+def test_a_diagnostic_that_cannot_be(errors, text: str, error: str) -> None:
+    found = errors(text)
+    assert any(error in line for line in found), found
+
+
+def test_the_study_says_what_is_examined(study) -> None:
+    assert study("metrics: {diagnostics: [cold-items, attribution]}").arms[0].configuration.evaluation.diagnostics == [
+        "attribution",
+        "cold-items",
+    ]
+    assert not study("seeds: 2").arms[0].configuration.evaluation.diagnostics
