@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hail_study.models import PeerNetwork
@@ -51,12 +52,12 @@ def steering(vector: Tensor, strength: float) -> Callable[[Tensor], Tensor]:
     """What moves states [K, n, D] by `strength` of their length along a vector [K, D], and keeps their length."""
 
     def steer(states: Tensor) -> Tensor:
-        length = states.norm(dim=-1, keepdim=True)
-        moved = states + strength * length * vector[:, None]
-        return moved * (length / moved.norm(dim=-1, keepdim=True).clamp_min(1e-12))
+        length: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        return length * unit(states + strength * length * vector[:, None])
 
     return steer
 
 
 def unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    """Vectors [..., D], each of length 1."""
+    return F.normalize(vectors, dim=-1, eps=1e-12)
