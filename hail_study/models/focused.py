@@ -21,7 +21,7 @@ from hail_study.models.embedding import Table
 from hail_study.models.layers import LayerNorm, Linear, initialise
 from hail_study.models.peers import PeerNetwork
 from hail_study.models.readouts import Readings, masked_log_softmax
-from hail_study.models.seeding import generator
+from hail_study.models.seeding import generator, streams_of
 from hail_study.study.configuration import Configuration, PlantedData
 
 _FOCUS_STREAM: Final = 3_000_000
@@ -49,21 +49,34 @@ class FocusedNetwork(PeerNetwork):
         self.place = Table(slots, self.lags, dim)
         self.dense = Linear(slots, dim, dim)
         self.norm = LayerNorm(slots, dim)
-        own = [generator(seed, _FOCUS_STREAM + peer) for seed in seeds for peer in range(self.peers)]
+        streams = streams_of(configuration.peers, _FOCUS_STREAM, "initialisation")
+        own = [generator(seed, stream) for seed in seeds for stream in streams]
         for layer in (self.query, self.key, self.distance, self.place, self.dense, self.norm):
             initialise(layer, own)
 
-    def read(self, ids: Tensor, where: Tensor, targets: Tensor) -> "ItemReadings":
+    def read(self, ids: Tensor, where: Tensor, targets: Tensor, vectors: Tensor | None = None) -> "ItemReadings":
         """Targets as the peers see them.
 
         Args:
             ids: [B, L] histories, right-padded with 0.
             where: [B, Q] the position in a history after which a target follows.
             targets: [B, Q] item ids, 0 where there is none.
+            vectors: [1 or S, B, L, D], what stands for the histories' items; default: `vectors` of the items.
         """
-        states = self(ids[None])  # [S, B, L, D]
+        if vectors is None:
+            states = self(ids[None])  # [S, B, L, D]
+            items, places = torch.unique(ids, return_inverse=True)  # [U], [B, L]
+            segments = self.table()[:, items]
+        else:
+            states = self.stack.encode(vectors, ids[None])
+            places = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+            segments = vectors.expand(self.slots, -1, -1, -1).flatten(1, 2)
         index = where[None, ..., None].expand(self.slots, -1, -1, states.shape[-1])
-        return ItemReadings(self, states.gather(2, index), ids, where, targets)
+        return ItemReadings(self, states.gather(2, index), segments, places, where, targets)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Item vectors [1 or S, B, L, D] of histories [B, L]."""
+        return self.stack.vectors(ids[None])
 
     def transition(self, vectors: Tensor) -> Tensor:
         """What segments [S, ..., D] predict, as a state to compare with the item table."""
@@ -76,31 +89,31 @@ class ItemReadings(Readings):
     Args:
         network: S = K peers of one trial.
         states: [S, B, Q, D], the encoder's at each target.
-        ids: [B, L].
+        segments: [S, U, D], the different items' vectors.
+        places: [B, L], where in `segments` each item of the histories is.
         where: [B, Q].
         targets: [B, Q].
     """
 
-    def __init__(self, network: FocusedNetwork, states: Tensor, ids: Tensor, where: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self, network: FocusedNetwork, states: Tensor, segments: Tensor, places: Tensor, where: Tensor, targets: Tensor
+    ) -> None:
         self._network, self._targets = network, targets.flatten()
         self._table = network.table()  # [S, V + 1, D]
-        self._shape = (*where.shape, ids.shape[1])  # B, Q, L
-        lags = where[..., None] - torch.arange(ids.shape[1], device=ids.device)  # [B, Q, L], 0 is the latest item
-        self._real = lags >= 0
+        length = places.shape[1]
+        self._shape = (*where.shape, length)  # B, Q, L
+        lags = where[..., None] - torch.arange(length, device=where.device)  # [B, Q, L], 0 is the latest item
         self._class = lags.clamp(0, network.lags - 1)
-        self._items, inverse = torch.unique(ids, return_inverse=True)  # [U], [B, L]
-        self._index = inverse  # [B, L]
-        vectors = self._table[:, self._items]  # [S, U, D]
-        self._vectors = vectors
+        self._index, self._vectors = places, segments
         query = network.query(states)  # [S, B, Q, D]
-        keys = network.key(vectors)[:, inverse]  # [S, B, L, D]
+        keys = network.key(segments)[:, places]  # [S, B, L, D]
         near = query @ keys.transpose(-1, -2)  # [S, B, Q, L]
-        far = torch.einsum("sbqd,sld->sbql", query, network.distance.weight[:, : ids.shape[1]])
+        far = torch.einsum("sbqd,sld->sbql", query, network.distance.weight[:, :length])
         scores = near + far.gather(-1, lags.clamp_min(0).expand(len(far), -1, -1, -1))
-        self.log_focus = masked_log_softmax(scores / query.shape[-1] ** 0.5, self._real.expand_as(scores)).flatten(1, 2)
+        real = (lags >= 0).expand_as(scores)
+        self.log_focus = masked_log_softmax(scores / query.shape[-1] ** 0.5, real).flatten(1, 2)
         self.lags = lags.flatten(0, 1)  # [N, L]
-        states_of = network.transition(vectors[:, None] + network.place.weight[:, :, None])  # [S, C, U, D]
-        self._transitions = states_of
+        self._transitions = network.transition(segments[:, None] + network.place.weight[:, :, None])  # [S, C, U, D]
 
     def without(self, position: Tensor) -> "ItemReadings":
         """The same with one item of each history [S, N] out of focus."""
@@ -160,9 +173,8 @@ class ItemReadings(Readings):
     def _mixture(self, focus: Tensor) -> Tensor:
         """Sum over distinct (lag class, item) of the focus they get times what they predict, some at a time."""
         states = self._transitions.flatten(1, 2)  # [S, C * U, D]
-        column = self._class.flatten(0, 1) * len(self._items) + self._index.repeat_interleave(
-            self._shape[1], 0
-        )  # [N, L]
+        distinct = self._vectors.shape[1]
+        column = self._class.flatten(0, 1) * distinct + self._index.repeat_interleave(self._shape[1], 0)  # [N, L]
         weights = focus.new_zeros(*focus.shape[:2], states.shape[1])
         weights.scatter_add_(-1, column.expand(len(focus), -1, -1), focus)  # [S, N, C * U]
         total = focus.new_zeros(*focus.shape[:2], self._table.shape[1])

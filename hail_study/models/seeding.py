@@ -1,10 +1,12 @@
 """Independent random streams from a trial's seed."""
 
-from typing import Final
+from typing import Final, Literal
 from zlib import crc32
 
 import numpy as np
 import torch
+
+from hail_study.study.configuration import Peers
 
 SHARED_WEIGHTS: Final = 0
 OWN_WEIGHTS: Final = 1
@@ -27,6 +29,11 @@ def seed_of(seed: int, stream: int) -> int:
 def stream_of(name: str) -> int:
     """A number that tells the streams of named parts apart, whichever other parts there are."""
     return crc32(name.encode()) << 6
+
+
+def streams_of(peers: Peers, first: int, kind: Literal["dropout", "initialisation"]) -> list[int]:
+    """A stream for each peer, from `first` on; one for all where `peers.differ` does not name what it is for."""
+    return [first + peer * (kind in peers.differ) for peer in range(peers.count)]
 
 
 def generator(seed: int, stream: int) -> torch.Generator:

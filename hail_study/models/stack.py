@@ -60,7 +60,15 @@ class Stack(Layer):
             extents = (ids != 0).any(1).sum(1).tolist()
             for streams in self.streams:
                 streams.extents = extents
-        x = self._looked_up(ids)
+        return self.encode(self.vectors(ids), ids)
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """Item vectors [T or S, B, L, D] of inputs ids [T, B, L]: a trial's peers share them, or each has its own."""
+        found: Tensor = self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
+        return found
+
+    def encode(self, x: Tensor, ids: Tensor) -> Tensor:
+        """States [S, B, L, D] of inputs ids [T, B, L] whose item vectors are x."""
         if len(self.families) == 1:
             states: Tensor = self._families[0](x, ids)
             return states
@@ -69,7 +77,7 @@ class Stack(Layer):
 
     def embedded(self, ids: Tensor) -> Tensor:
         """The item vectors alone of ids [T, B, L], [S, B, L, D]."""
-        x = self._looked_up(ids)
+        x = self.vectors(ids)
         return x if len(x) == self.trials * self.peers else repeat(x, self.peers)
 
     def tables(self) -> Tensor:
@@ -88,10 +96,6 @@ class Stack(Layer):
         initialise(self.items, shared if len(self.items.weight) == self.trials else everyone)
         for family in self._families:
             family.initialise(shared, [trial[member] for trial in own for member in family.members])
-
-    def _looked_up(self, ids: Tensor) -> Tensor:
-        """Item vectors [T, B, L, D], or [S, B, L, D] where each peer has a table."""
-        return self.items(ids if len(self.items.weight) == self.trials else repeat(ids, self.peers))
 
     def _states(self, family: Family, x: Tensor, ids: Tensor) -> Tensor:
         """States [T, M, B, L, D] of one family's peers."""

@@ -33,6 +33,17 @@ class Readings(ABC):
     def averaged_logits(self, weights: Tensor) -> Tensor:
         """The same by the average of the segments' logits."""
 
+    def by(self, rule: str) -> Tensor:
+        """Log-probability of the right answer by a rule of prediction (`INFERENCE`), [S, N]."""
+        focus = self.log_focus.exp()
+        if rule == "average":
+            return self.averaged(focus)
+        if rule == "logits":
+            return self.averaged_logits(focus)
+        if rule == "mixture":
+            return (self.log_focus + self.each()).logsumexp(-1)
+        return self.each().gather(-1, self.log_focus.argmax(-1, keepdim=True))[..., 0]
+
 
 class Paradigm(ABC):
     """A way to train focus and classifier together.
