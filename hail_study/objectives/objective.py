@@ -86,17 +86,14 @@ class Objective:
         states = network.states_at(hidden, batch.positions)  # [S, N, D]
         scaled = states if scales is None else states * _per_slot(scales, states)
         mining = cast(Mining | None, network.mining)
-        if mining is None:
-            loss = self._of_items(network, batch, scaled, step)
-        else:
-            loss = self._of_items(network, mining.weighted(network, batch, states, progress, draws), scaled, step)
-            loss = _joined(loss, mining.learn(network, batch, states, draws))
-        if network.weighting is None:
-            return loss
-        mixed = torch.is_autocast_enabled(hidden.device.type)
-        scene = Scene(network, batch, hidden.float(), states.float(), step, progress, draws, mixed)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return self._with_terms(loss, scene)
+        counted = batch if mining is None else mining.weighted(network, batch, states, progress, draws)
+        loss = self._of_items(network, counted, scaled, step)
+        if network.weighting is not None:
+            mixed = torch.is_autocast_enabled(hidden.device.type)
+            scene = Scene(network, batch, hidden.float(), states.float(), step, progress, draws, mixed)
+            with torch.autocast(hidden.device.type, enabled=False):
+                loss = self._with_terms(loss, scene)
+        return loss if mining is None else _joined(loss, mining.learn(network, batch, states, draws))
 
     def then(
         self, network: PeerNetwork, batch: TrainingBatch, step: int, progress: float, draws: Sequence[torch.Generator]

@@ -70,14 +70,14 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
 def _ranking_alone(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """What only the ranking of next items has."""
     source, evaluation = configuration.data.source, configuration.evaluation
-    ranking = task_of(source) == "next-item"
+    ranking = task_of(configuration.data) == "next-item"
     states = ranking and configuration.readout.paradigm == "last"
     if configuration.objective.mining.by != "none" and not states:
         yield "objective.mining.by", "hard targets are those of next items with `readout.paradigm: last`"
     if evaluation.steering and not states:
         yield "evaluation.steering", "states are moved that predict next items with `readout.paradigm: last`"
     if evaluation.diagnostics and not ranking:
-        yield "evaluation.diagnostics", f"metrics.diagnostics look at histories of items; {source} data have none"
+        yield "evaluation.diagnostics", f"metrics.diagnostics look at rankings of next items; {source} data have none"
 
 
 def _differentiated_twice(configuration: Configuration) -> Iterator[tuple[str, str]]:

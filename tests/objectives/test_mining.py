@@ -135,3 +135,15 @@ def test_predicted_hardness_decides(tiny, tiny_data, encoder):
 def test_mining_needs_targets(tiny):
     soft = configure(tiny, {MINING + "by": "own", "readout.paradigm": "soft", "peers.coupling": "independent"})
     assert [factor for factor, _ in misfits(soft)] == [MINING + "by"]
+
+
+@pytest.mark.parametrize("weighting", ["fixed", "ucb1"])
+def test_it_goes_with_auxiliary_terms_and_steps_that_weigh_differently(tiny, tiny_data, weighting):
+    changes = {
+        "objective.auxiliary": ["contrastive", "successor"],
+        "objective.weighting": weighting,
+        "objective.temporal": 1.0,
+        MINING + "by": "own",
+    }
+    entry = Trial(configure(tiny, changes), tiny_data, 0).step()
+    assert {"loss/mining", "loss/contrastive", "loss/effective_terms", "weight/successor"} <= set(entry)

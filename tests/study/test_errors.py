@@ -239,13 +239,17 @@ def test_a_report_needs_no_data_file(study) -> None:
             "2:29: metrics.report[1]: cold_found is measured by the diagnostic cold-items: add it to",
         ),
         (
+            "metrics: {primary: cold_found, report: [cold_found], diagnostics: [cold-items]}",
+            "cold_found is measured at the test alone: it can be reported, not choose epochs",
+        ),
+        (
             "metrics: {diagnostics: [cold]}",
             '2:25: metrics.diagnostics[0]: "cold" is not one of attribution, cold-items',
         ),
         (
             "data: {source: mosaic}\nbase: {readout: {paradigm: soft}, peers: {count: 1}}\n"
             "metrics: {primary: accuracy, report: [accuracy], diagnostics: [attribution]}",
-            "evaluation.diagnostics: metrics.diagnostics look at histories of items; mosaic data have none",
+            "evaluation.diagnostics: metrics.diagnostics look at rankings of next items; mosaic data have none",
         ),
         (
             "base: {readout: {paradigm: soft}, peers: {count: 1}, evaluation: {steering: 0.1}}",
