@@ -120,7 +120,8 @@ def _files(folder: Path, ranks: np.ndarray) -> Path:
     folder.mkdir()
     users = np.arange(ranks.size, dtype=np.int32)
     pd.DataFrame({"user": users, "rank": ranks}).to_parquet(folder / "ranks.parquet")
-    pd.DataFrame({"example": users, "accuracy": 1.0 * (ranks < 6), "mse": 1.0 / ranks}).to_parquet(folder / "outcomes.parquet")
+    outcomes = {"example": users, "accuracy": 1.0 * (ranks < 6), "mse": 1.0 / ranks}
+    pd.DataFrame(outcomes).to_parquet(folder / "outcomes.parquet")
     return folder
 
 
