@@ -15,7 +15,7 @@ from hail_study.training.ranks import ranks_parquet
 def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset]) -> None:
     """Rank by what needs no training, once for each data set of the study."""
     known = record.finished(study.file.name)
-    code = training_version()
+    code = training_version(tuple(study.file.plugins))
     with TemporaryDirectory() as folder:
         for arm in {data[arm.key].fingerprint: arm for arm in study.arms}.values():
             prepared, settings = data[arm.key], arm.configuration

@@ -67,7 +67,7 @@ def open_agenda(
         for row in ended.to_dict("records")
     }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return Agenda(study, fingerprints, training_version(), known, earlier)
+    return Agenda(study, fingerprints, training_version(tuple(study.file.plugins)), known, earlier)
 
 
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
@@ -210,6 +210,8 @@ def _tune(
             storage=store.uri,
             interval=compute.checkpoint_seconds,
             system_seconds=study.file.record.system_seconds,
+            plugins=study.file.plugins,
+            folder=str(study.path.parent.resolve()),
             threads=compute.threads or max(1, int(compute.cpus)),
             memory=compute.memory,
             **({"session": session} if session else {}),

@@ -1,7 +1,7 @@
 """The study as Ray Tune sees it: a Trainable, a searcher that asks the agenda, and a scheduler for each arm."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -21,6 +21,7 @@ from hail_study.execution.store import Store
 from hail_study.execution.system import SystemSampler
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
+from hail_study.study.plugins import activate
 from hail_study.study.schema import HyperBand, Median, Pbt
 
 TICKET = "ticket"
@@ -49,8 +50,11 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         memory: float | None = None,
         session: type[Session] = Session,
         system_seconds: float = 0.0,
+        plugins: Sequence[str] = (),
+        folder: str = "",
     ) -> None:
         """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
+        activate(plugins, folder)
         self._kind = session
         limit_memory(memory)
         torch.set_num_threads(threads)

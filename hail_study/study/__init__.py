@@ -24,6 +24,7 @@ from hail_study.study.load import load
 from hail_study.study.model import Arm, Phase, Piece, Stretch, Study, TrialSpec
 from hail_study.study.outputs import Metrics, RecordSettings
 from hail_study.study.plan import ArmPlan, Plan, plan
+from hail_study.study.plugins import Plugin, PluginError
 from hail_study.study.power import Power
 from hail_study.study.protocol import cautions, protocol, protocols
 from hail_study.study.schema import Asha, Choices, Compute, Range, Search, StudyFile
@@ -53,6 +54,9 @@ __all__ = [
     "Place",
     "Plan",
     "PlantedData",
+    "Plugin",
+    "PluginData",
+    "PluginError",
     "Power",
     "Problem",
     "Range",

@@ -134,6 +134,20 @@ TASKS: Final = {
 }
 """What is learned; it follows from the data (`hail_study.study.tasks`)."""
 
+TASKS_OF: Final = {
+    "planted": "next-item",
+    "file": "next-item",
+    "mosaic": "segments",
+    "digits": "segments",
+    "functional": "memory",
+    "copying": "memory",
+    "multilabel": "labels",
+}
+"""Source -> the task that its data set."""
+
+METRICS: Final[dict[str, str]] = {}
+"""Further metrics of rankings, from plug-ins (`metrics.report`)."""
+
 
 def resolve(target: str) -> Any:
     """Import the object that a catalogue entry (``module:attribute``) names."""

@@ -15,8 +15,7 @@ from typing import Final, Literal
 
 from hail_study.study.errors import did_you_mean
 from hail_study.study.factors import unknown_factor
-from hail_study.study.measures import UNKNOWN
-from hail_study.study.sections import METRIC_PATTERN
+from hail_study.study.measures import UNKNOWN, known
 
 Operator = Literal[">", ">=", "<", "<=", "="]
 
@@ -83,7 +82,7 @@ def parse_claim(text: str, primary: str, arms: Mapping[str, str]) -> Claim:
 
 
 def _metric(name: str) -> str:
-    if not re.match(METRIC_PATTERN, name):
+    if not known(name):
         raise ClaimError(f"{name} is {UNKNOWN}")
     return name
 

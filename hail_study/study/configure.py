@@ -89,7 +89,7 @@ def _merged(raw: dict[str, Any], changes: Mapping[str, Value]) -> dict[str, Any]
 def _fields_of_source(source: Value) -> set[str]:
     """Settings of a data source; of every source where it is unknown, which is then the one error shown."""
     kinds = list(models_of(hints(Configuration)["data"]))
-    named = [kind for kind in kinds if source in kind.model_fields["source"].annotation.__args__]  # type: ignore[union-attr]
+    named = [kind for kind in kinds if source in getattr(kind.model_fields["source"].annotation, "__args__", ())]
     return {field for kind in named or kinds for field in kind.model_fields}
 
 

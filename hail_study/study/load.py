@@ -11,6 +11,7 @@ from hail_study.study.errors import Place, Problem, StudyError, did_you_mean
 from hail_study.study.expand import Expansion, reference_of
 from hail_study.study.messages import Finding
 from hail_study.study.model import Arm, Study, by_name, crossed
+from hail_study.study.plugins import PluginError, activate
 from hail_study.study.positions import Document, dotted, parse
 from hail_study.study.problems import Problems
 from hail_study.study.salvage import sound_part, validated
@@ -34,7 +35,7 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, check_data: bool = 
     path = Path(path)
     text = _read(path)
     document = parse(text, str(path))
-    wrong = command_line.apply(document, overrides)
+    wrong = [*command_line.apply(document, overrides), *_activated(document, path.parent)]
     file, bad = _validated(document, wrong)
     if file is None:
         raise StudyError(wrong)
@@ -57,6 +58,18 @@ def _read(path: Path) -> str:
         raise StudyError([Problem("no such file" + did_you_mean(str(path), beside), str(path))]) from None
     except OSError as error:
         raise StudyError([Problem(str(error.strerror or error).lower(), str(path))]) from None
+
+
+def _activated(document: Document, folder: Path) -> list[Problem]:
+    """What is wrong with the plug-ins that the file names; the others are in the catalogue from here on."""
+    named, problems = document.value.get("plugins"), []
+    for index, name in enumerate(named if isinstance(named, list) else []):
+        try:
+            activate([str(name)], folder.resolve())
+        except PluginError as error:
+            at = ("plugins", index)
+            problems.append(Problem(str(error), dotted(at), document.place(at)))
+    return problems
 
 
 def _validated(document: Document, problems: list[Problem]) -> tuple[StudyFile | None, set[str]]:

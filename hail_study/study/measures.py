@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from hail_study.study import catalogue
+
 _FOCUS: Final = "focus_accuracy|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_positions|deletion|attribution"
 
 DIAGNOSED: Final = {
@@ -41,8 +43,13 @@ _ERRORS: Final = re.compile(
 
 
 def measures(task: str, metric: str) -> bool:
-    """Whether a task has this metric."""
-    return re.fullmatch(METRICS[task], metric) is not None
+    """Whether a task has this metric; what plug-ins add suits them all."""
+    return metric in catalogue.METRICS or re.fullmatch(METRICS.get(task, ""), metric) is not None
+
+
+def known(metric: str) -> bool:
+    """Whether some task has this metric, or every trial this cost."""
+    return is_cost(metric) or any(measures(task, metric) for task in METRICS)
 
 
 def is_cost(metric: str) -> bool:

@@ -122,7 +122,7 @@ def _message(error: dict[str, Any]) -> str:
     if kind == "literal_error":
         return unknown_level(error["input"], re.findall(r"'([^']*)'", context["expected"]))
     if kind == "union_tag_invalid":
-        return unknown_level(context["tag"], re.findall(r"'([^']*)'", context["expected_tags"]))
+        return unknown_level(context["tag"], re.findall(r"'([^' ]*)'", context["expected_tags"]))
     if kind == "string_pattern_mismatch":
         return f"{shown(error['input'])} does not match {context['pattern']}"
     if kind == "value_error":

@@ -333,6 +333,11 @@ class StudyFile(Section):
         AfterValidator(_plain_name),
     ]
     description: str = ""
+    plugins: Annotated[
+        list[str],
+        AfterValidator(distinct),
+        Field(description="Components from outside: `module:attribute` of a Plugin, or names of entry points."),
+    ] = []
     data: Data = Field(default_factory=PlantedData)
     base: Base = Field(default_factory=Base)
     remove: Annotated[

@@ -1,6 +1,5 @@
 """What every mapping of a study file has in common, and the types its values are made of."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
-from hail_study.study.measures import COSTS, METRICS, UNKNOWN
+from hail_study.study.measures import COSTS, METRICS, UNKNOWN, known
 
 METRIC_PATTERN: Final = "^({})$".format("|".join([*METRICS.values(), COSTS]))
 
@@ -50,7 +49,7 @@ def distinct(values: list[Any]) -> list[Any]:
 
 
 def _check_metric(value: str) -> str:
-    if not re.match(METRIC_PATTERN, value):
+    if not known(value):
         raise PydanticCustomError("metric", UNKNOWN)
     return value
 

@@ -3,17 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration, Data
-
-_OF_SOURCE: Final = {
-    "planted": "next-item",
-    "file": "next-item",
-    "mosaic": "segments",
-    "digits": "segments",
-    "functional": "memory",
-    "copying": "memory",
-    "multilabel": "labels",
-}
 
 ONCE: Final = ("gru4rec", "lrurec")
 """Encoders that can be differentiated once."""
@@ -27,7 +18,7 @@ PAIRED: Final = ("distillation", "pseudo")
 
 def task_of(data: Data) -> str:
     """The task that data set: by their source, and for interactions by how many next items are asked for."""
-    task = _OF_SOURCE[data.source]
+    task = catalogue.TASKS_OF.get(data.source, "next-item")
     return "sets" if task == "next-item" and getattr(data, "targets", 1) > 1 else task
 
 

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hail_study.study import catalogue
+
 Ranks = npt.NDArray[np.int32]
 
 RECORDED = ("hr@1", "hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
@@ -33,6 +35,8 @@ def gains(metric: str, ranks: Ranks) -> npt.NDArray[np.float64]:
     Raises:
         ValueError: The metric is none of these.
     """
+    if metric in catalogue.METRICS:
+        return np.asarray(catalogue.resolve(catalogue.METRICS[metric])(ranks), dtype=np.float64)
     kind, _, cutoff = metric.partition("@")
     if kind == "mrr" and not cutoff:
         return 1.0 / ranks
@@ -44,12 +48,13 @@ def gains(metric: str, ranks: Ranks) -> npt.NDArray[np.float64]:
 
 def is_ranking(metric: str) -> bool:
     """Whether ranks alone give this metric (see `gains`)."""
-    return metric.partition("@")[0] in ("hr", "ndcg", "mrr")
+    return metric in catalogue.METRICS or metric.partition("@")[0] in ("hr", "ndcg", "mrr")
 
 
-def summarise(ranks: Ranks, metrics: Iterable[str] = RECORDED) -> dict[str, float]:
-    """Mean of each metric over users."""
-    return {metric: float(gains(metric, ranks).mean()) for metric in metrics}
+def summarise(ranks: Ranks, metrics: Iterable[str] | None = None) -> dict[str, float]:
+    """Mean of each metric over users; by default of those that every trial records."""
+    chosen = (*RECORDED, *catalogue.METRICS) if metrics is None else metrics
+    return {metric: float(gains(metric, ranks).mean()) for metric in chosen}
 
 
 @dataclass(frozen=True)

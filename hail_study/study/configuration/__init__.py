@@ -15,6 +15,7 @@ from hail_study.study.configuration.data import (
     MosaicData,
     MultilabelData,
     PlantedData,
+    PluginData,
 )
 from hail_study.study.configuration.encoder import Encoder
 from hail_study.study.configuration.objective import Objective
@@ -39,6 +40,7 @@ __all__ = [
     "Objective",
     "Peers",
     "PlantedData",
+    "PluginData",
     "Readout",
     "Structure",
     "Training",

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from hail_study.study.sections import FilePath, Probability, Section
+from hail_study.study import catalogue
+from hail_study.study.sections import FilePath, Probability, Scalar, Section
 
 
 class _Data(Section):
@@ -199,9 +200,22 @@ class MultilabelData(_Examples):
         return self
 
 
+class PluginData(_Data):
+    """Interactions or examples from a plug-in's source."""
+
+    source: Annotated[str, Field(description="As the plug-in names it.")]
+    path: Annotated[FilePath | None, Field(description="A file that the source reads.")] = None
+    arguments: Annotated[list[Scalar], Field(description="Whatever else the source takes.")] = []
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+_OF_A_PLUGIN: Final = "one of a plug-in"
+_BUILT_IN: Final = frozenset(catalogue.SOURCES)
+
+
 def _source(data: Any) -> str:
     source = data.get("source", "planted") if isinstance(data, Mapping) else getattr(data, "source", "planted")
-    return str(source)
+    return _OF_A_PLUGIN if source in catalogue.SOURCES and source not in _BUILT_IN else str(source)
 
 
 Data = Annotated[
@@ -211,6 +225,7 @@ Data = Annotated[
     | Annotated[DigitsData, Tag("digits")]
     | Annotated[FunctionalData, Tag("functional")]
     | Annotated[CopyingData, Tag("copying")]
-    | Annotated[MultilabelData, Tag("multilabel")],
+    | Annotated[MultilabelData, Tag("multilabel")]
+    | Annotated[PluginData, Tag(_OF_A_PLUGIN)],
     Discriminator(_source),
 ]
