@@ -1,5 +1,6 @@
 """Pages made from the code they document, so that they cannot be wrong: `<!-- make: NAME -->` in a page is replaced."""
 
+import inspect
 import io
 import json
 import re
@@ -100,10 +101,67 @@ def names() -> str:
         "encoder.name": catalogue.ENCODERS,
         "peers.coupling": catalogue.COUPLINGS,
         "objective.loss": catalogue.ITEM_LOSSES,
+        "objective.auxiliary": catalogue.AUXILIARIES,
+        "objective.weighting": catalogue.WEIGHTINGS,
         "data.source": catalogue.SOURCES,
     }
     rows = [f"| `{factor}` | {', '.join(f'`{name}`' for name in names)} |" for factor, names in found.items()]
     return "\n".join(["| Factor | Levels |", "| --- | --- |", *rows])
+
+
+CATALOGUES: Final = {
+    "encoder.name": ("ENCODERS", "any other encoder with the same `search` budget"),
+    "peers.coupling": ("COUPLINGS", "`peers.coupling: independent`: as many peers that learn nothing from each other"),
+    "objective.loss": ("ITEM_LOSSES", "`objective.loss: cross-entropy`, over all items"),
+    "objective.auxiliary": ("AUXILIARIES", "`objective.auxiliary: []`"),
+    "objective.weighting": ("WEIGHTINGS", "`objective.weighting: fixed`"),
+    "objective.mining.by": ("MINERS", "`objective.mining.by: random`"),
+    "readout.paradigm": ("PARADIGMS", "`readout.paradigm: last`, or soft attention"),
+    "data.source": ("SOURCES", ""),
+}
+"""Factors whose levels are components: the catalogue, and the control where a component names none of its own."""
+
+
+def factors() -> str:
+    """Every factor: levels, default and meaning; then every component: what it is, its source and its control."""
+    lines = ["## Factors\n", "| Factor | Levels | Default | |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{path}` | {levels} | {usual} | {text} |" for path, levels, usual, text in _factors()]
+    for factor, (name, control) in CATALOGUES.items():
+        lines += ["", f"## `{factor}` {{#{factor.replace('.', '-')}}}\n", "| Level | | Source | Control |"]
+        lines += ["| --- | --- | --- | --- |", *_components(name, control)]
+    return "\n".join(lines)
+
+
+def _factors() -> Iterator[tuple[str, str, str, str]]:
+    from hail_study.study import json_schema
+    from hail_study.study.factors import factor_types
+
+    definitions = json_schema()["$defs"]
+    for path, places in ((path, definitions["Changes"]["properties"][path]) for path in factor_types()):
+        field, owner, key = _field(definitions, places)
+        text = field.get("description", "").replace("|", "\\|").replace("\n", " ")
+        yield path, _type(field), _default(key, field, owner), text
+
+
+def _field(definitions: dict[str, Any], place: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """A factor's schema, the section that it stands in, and its name there; that of the first of several sources."""
+    reference = place["anyOf"][0]["$ref"] if "anyOf" in place else place["$ref"]
+    _, _, section, _, key = reference.split("/")
+    return definitions[section]["properties"][key], definitions[section], key
+
+
+def _components(name: str, control: str) -> Iterator[str]:
+    """Rows of a catalogue's components, from their docstrings and what they say of themselves."""
+    from hail_study.study import catalogue
+
+    for level, target in getattr(catalogue, name, {}).items():
+        component = catalogue.resolve(target)
+        summary, *rest = inspect.cleandoc(component.__doc__ or "").split("\n\n")
+        around = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")  # type: ignore[union-attr]
+        cited = (part for part in (*rest, *around, summary) if re.search(r"\b(19|20)\d\d\b", part))
+        source = getattr(component, "source", "") or next(cited, "")
+        cells = (" ".join(cell.replace("|", "\\|").split()) for cell in (summary, source))
+        yield f"| `{level}` | {' | '.join(cells)} | {getattr(component, 'control', control)} |"
 
 
 MAKERS: Final[dict[str, Callable[[], str]]] = {
@@ -111,4 +169,5 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "report-help": report_help,
     "names": names,
+    "factors": factors,
 }

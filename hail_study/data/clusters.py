@@ -13,7 +13,7 @@ _ROUNDS = 50
 def cluster_users(prepared: Prepared, split: Split, clusters: int, dims: int, seed: int) -> Integers:
     """Each user's cluster, int64 [U], from the items of the training part alone.
 
-    k-means (Lloyd's rounds from distinct random users) on each user's coordinates in a truncated singular value
+    k-means (Lloyd's rounds from centres drawn far apart; Arthur, Vassilvitskii. SODA 2007) on each user's coordinates in a truncated singular value
     decomposition of the users' normalised item counts.
 
     Args:
@@ -39,8 +39,19 @@ def cluster_users(prepared: Prepared, split: Split, clusters: int, dims: int, se
     return _k_means(left * values, min(clusters, prepared.users), generator)
 
 
+def _spread(points: npt.NDArray[np.float64], count: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Points far from each other: each drawn in proportion to its squared distance from those before (k-means++)."""
+    chosen = [int(generator.integers(len(points)))]
+    nearest = np.full(len(points), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum(1))
+        total = nearest.sum()
+        chosen.append(int(generator.choice(len(points), p=nearest / total if total > 0 else None)))
+    return points[chosen]
+
+
 def _k_means(points: npt.NDArray[np.float64], clusters: int, generator: np.random.Generator) -> Integers:
-    centres = points[generator.choice(len(points), clusters, replace=False)]
+    centres = _spread(points, clusters, generator)
     found = np.zeros(len(points), dtype=np.int64)
     for _ in range(_ROUNDS):
         distances = (centres**2).sum(1) - 2 * points @ centres.T  # [U, C]

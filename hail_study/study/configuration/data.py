@@ -204,6 +204,7 @@ class PluginData(_Data):
     """Interactions or examples from a plug-in's source."""
 
     source: Annotated[str, Field(description="As the plug-in names it.")]
+    split: Annotated[Literal["leave-one-out"], Field(description="As for planted data.")] = "leave-one-out"
     path: Annotated[FilePath | None, Field(description="A file that the source reads.")] = None
     arguments: Annotated[list[Scalar], Field(description="Whatever else the source takes.")] = []
     seed: Annotated[int, Field(ge=0)] = 0
