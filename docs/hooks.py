@@ -116,6 +116,8 @@ CATALOGUES: Final = {
     "objective.auxiliary": ("AUXILIARIES", "`objective.auxiliary: []`"),
     "objective.weighting": ("WEIGHTINGS", "`objective.weighting: fixed`"),
     "objective.mining.by": ("MINERS", "`objective.mining.by: random`"),
+    "objective.structure.method": ("STRUCTURES", "`objective.structure.method: bce`: labels by themselves"),
+    "objective.structure.solver": ("SOLVERS", "the other solvers, with the same `search` budget"),
     "readout.paradigm": ("PARADIGMS", "`readout.paradigm: last`, or soft attention"),
     "data.source": ("SOURCES", ""),
 }

@@ -13,8 +13,8 @@ _ROUNDS = 50
 def cluster_users(prepared: Prepared, split: Split, clusters: int, dims: int, seed: int) -> Integers:
     """Each user's cluster, int64 [U], from the items of the training part alone.
 
-    k-means (Lloyd's rounds from centres drawn far apart; Arthur, Vassilvitskii. SODA 2007) on each user's coordinates in a truncated singular value
-    decomposition of the users' normalised item counts.
+    k-means (Lloyd's rounds; Arthur, Vassilvitskii. k-means++. SODA 2007, for the first centres) on each user's
+    coordinates in a truncated singular value decomposition of the users' normalised item counts.
 
     Args:
         prepared: The data set.
