@@ -88,3 +88,24 @@ def test_claims_that_say_nothing(errors, sentence: str, error: str) -> None:
 def test_arms_that_cannot_be_built_have_names_all_the_same(errors) -> None:
     text = "remove: {x: {peers.terms: bth}}\nclaims: [reference > without x, reference > without y]"
     assert [line.partition(": ")[0] for line in errors(text)] == ["s.yaml:2:27", "s.yaml:3:33"]
+
+
+def test_the_sentences_of_the_documentation_are_understood(study) -> None:
+    text = """
+base: {readout: {paradigm: soft}}
+remove: {readout: {readout.paradigm: last}}
+vary: {peers.count: [2, 4], peers.coupling: [med, independent]}
+cross: {peers.count: [1, 2], readout.paradigm: [soft, logit-mix]}
+claims:
+  - med > independent on ndcg@10
+  - peers.count=4 >= peers.count=2
+  - removing readout lowers hr@10 by at least 0.005
+  - interaction(peers.count, readout.paradigm)
+"""
+    found = [(one.kind, one.operator, one.metric, one.margin) for one in study(text).claims]
+    assert found == [
+        ("comparison", ">", "ndcg@10", 0),
+        ("comparison", ">=", "ndcg@10", 0),
+        ("comparison", ">", "hr@10", 0.005),
+        ("interaction", ">", "ndcg@10", 0),
+    ]
