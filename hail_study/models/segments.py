@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hail_study.models.dropout import Dropout, Streams
 from hail_study.models.layers import Layer, Linear, initialise, normal_
 from hail_study.models.readouts import Readings, masked_log_softmax
-from hail_study.models.seeding import OWN_DROPOUT, OWN_WEIGHTS, generator, seed_of
+from hail_study.models.seeding import OWN_DROPOUT, OWN_WEIGHTS, generator, seed_of, streams_of
 from hail_study.study.configuration import Configuration
 
 
@@ -47,17 +47,19 @@ class SegmentNetwork(nn.Module):
         configuration: The trial's; `encoder.dim`, `encoder.blocks` (hidden layers) and `encoder.dropout` matter here.
         features: Numbers in a segment.
         classes: C.
-        seed: Peer k's weights depend on it and on k.
+        seed: Peer k's weights and dropout depend on it and, as far as `peers.differ` says so, on k.
     """
 
     def __init__(self, configuration: Configuration, features: int, classes: int, seed: int) -> None:
         super().__init__()
         settings, self.slots = configuration.encoder, configuration.peers.count
-        self._streams = Streams([seed_of(seed, OWN_DROPOUT + peer) for peer in range(self.slots)])
+        self._streams = Streams([seed_of(seed, s) for s in streams_of(configuration.peers, OWN_DROPOUT, "dropout")])
         shape = (settings.dim, settings.blocks)
         self.focus = Mlp(self.slots, features, *shape, 1, settings.dropout, self._streams)
         self.classify = Mlp(self.slots, features, *shape, classes, settings.dropout, self._streams)
-        initialise(self, [generator(seed, OWN_WEIGHTS + peer) for peer in range(self.slots)])
+        initialise(
+            self, [generator(seed, stream) for stream in streams_of(configuration.peers, OWN_WEIGHTS, "initialisation")]
+        )
 
     def forward(self, segments: Tensor) -> Tensor:
         """Focus scores [S, B, m] of segments [B, m, F]."""

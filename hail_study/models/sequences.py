@@ -7,7 +7,7 @@ from hail_study.models.dropout import Streams
 from hail_study.models.encoder import Encoder
 from hail_study.models.family import Family
 from hail_study.models.layers import initialise
-from hail_study.models.seeding import OWN_WEIGHTS, SHARED_DROPOUT, SHARED_WEIGHTS, generator, seed_of
+from hail_study.models.seeding import OWN_WEIGHTS, SHARED_DROPOUT, SHARED_WEIGHTS, generator, seed_of, streams_of
 from hail_study.models.segments import Dense
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
@@ -21,7 +21,7 @@ class SequenceNetwork(nn.Module):
         inputs: Numbers in a step.
         outputs: Numbers in an answer.
         length: T, steps.
-        seed: Peer k's weights depend on it and on k.
+        seed: Peer k's weights and dropout depend on it and, as far as `peers.differ` says so, on k.
     """
 
     def __init__(self, configuration: Configuration, inputs: int, outputs: int, length: int, seed: int) -> None:
@@ -33,7 +33,7 @@ class SequenceNetwork(nn.Module):
         self.enter = Dense(self.slots, inputs, settings.dim)
         self.family = Family(apart, kind, range(self.slots), [seed], length, shared)
         self.leave = Dense(self.slots, settings.dim, outputs)
-        own = [generator(seed, OWN_WEIGHTS + peer) for peer in range(self.slots)]
+        own = [generator(seed, stream) for stream in streams_of(configuration.peers, OWN_WEIGHTS, "initialisation")]
         initialise(self.enter, own)
         self.family.initialise([generator(seed, SHARED_WEIGHTS)], own)
         initialise(self.leave, own)

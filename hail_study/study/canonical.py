@@ -72,8 +72,34 @@ def _term(name: str, settings: type[Section]) -> Rule:
 
 
 _METHOD: Final = "objective.structure.method"
+_SEGMENTS: Final = ("mosaic", "digits")
+_SEQUENCES: Final = ("functional", "copying")
 
 RULES: Final = (
+    Rule(
+        (
+            "encoder.name",
+            "encoder.inner",
+            "encoder.attention_dropout",
+            "encoder.norm",
+            "readout.lags",
+            "objective.temporal",
+            "peers.encoders",
+            "peers.hidden",
+        ),
+        ("data.source",),
+        lambda source: source not in _SEGMENTS,
+    ),
+    Rule(
+        ("encoder.heads",),
+        ("data.source", "encoder.dim"),
+        lambda source, dim: source not in _SEGMENTS or dim % 2 == 1,  # the neutral level must divide it
+    ),
+    Rule(
+        ("objective.loss", "peers.share", "evaluation.protocol", "evaluation.filter_seen"),
+        ("data.source",),
+        lambda source: source not in (*_SEGMENTS, *_SEQUENCES),
+    ),
     _ALPHA,
     Rule(
         ("peers.coupling",),
@@ -93,6 +119,11 @@ RULES: Final = (
     ),
     Rule(("peers.inference",), ("peers.coupling",), lambda coupling: coupling != "boosted", neutral="mean-logit"),
     Rule(
+        ("peers.inference",),
+        ("data.source", "peers.inference"),
+        lambda source, rule: source != "functional" or rule != "mean-logit",  # answers are averaged in either case
+    ),
+    Rule(
         ("peers.gamma", "peers.terms", "peers.belief", "peers.truncation"),
         ("peers.coupling",),
         lambda coupling: coupling == "med",
@@ -106,6 +137,16 @@ RULES: Final = (
     Rule(("peers.momentum",), ("peers.coupling",), lambda coupling: coupling == "pcl"),
     Rule(("peers.scale",), ("peers.coupling",), lambda coupling: coupling == "rescaled"),
     Rule(("encoder.name",), ("peers.encoders",), lambda encoders: not encoders),
+    Rule(
+        ("encoder.inner",),
+        ("encoder.name", "peers.encoders"),
+        lambda *given: bool({"sasrec", "bert4rec", "fmlprec", "lrurec"} & _encoders(*given)),
+    ),
+    Rule(
+        ("encoder.heads",),
+        ("encoder.dim", "encoder.name", "peers.encoders"),
+        lambda dim, *given: bool({"sasrec", "bert4rec"} & _encoders(*given)) or dim % 2 == 1,
+    ),
     Rule(
         ("encoder.attention_dropout", "encoder.norm"),
         ("encoder.name", "peers.encoders"),
@@ -191,45 +232,15 @@ RULES: Final = (
     Rule(("evaluation.filter_seen",), ("evaluation.protocol",), lambda protocol: protocol == "full"),
     Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
     Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part", "airy")),
-    Rule(
-        (
-            "encoder.name",
-            "encoder.heads",
-            "encoder.inner",
-            "encoder.attention_dropout",
-            "encoder.norm",
-            "readout.lags",
-            "objective.loss",
-            "objective.temporal",
-            "peers.share",
-            "evaluation.protocol",
-            "evaluation.filter_seen",
-        ),
-        ("data.source",),
-        lambda source: source not in ("mosaic", "digits"),
-    ),
-    Rule(
-        (
-            "readout.paradigm",
-            "objective.loss",
-            "peers.share",
-            "peers.inference",
-            "evaluation.protocol",
-            "evaluation.filter_seen",
-        ),
-        ("data.source",),
-        lambda source: source not in ("functional", "copying"),
-    ),
     Rule(("readout.by_peer",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
+    Rule(("readout.paradigm",), ("readout.by_peer",), lambda by_peer: not by_peer, neutral="soft"),
     Rule(("readout.inference", "readout.lags"), ("readout.paradigm",), lambda paradigm: paradigm != "last"),
     Rule(("readout.distil",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
     Rule(("readout.r",), ("readout.paradigm", "readout.by_peer"), lambda *given: "power" in _paradigms(*given)),
     Rule(("readout.estimator",), ("readout.paradigm", "readout.by_peer"), lambda *given: "hard" in _paradigms(*given)),
-    Rule(
-        ("readout.samples", "readout.baseline", "readout.temperature"),
-        ("readout.estimator",),
-        lambda estimator: estimator != "exact",
-    ),
+    Rule(("readout.samples",), ("readout.estimator",), lambda estimator: estimator != "exact"),
+    Rule(("readout.baseline",), ("readout.estimator",), lambda estimator: estimator in ("reinforce", "bound")),
+    Rule(("readout.temperature",), ("readout.estimator",), lambda estimator: estimator == "gumbel"),
     Rule(
         ("readout.switch", "readout.switch_rate", "readout.switch_share", "readout.switch_patience"),
         ("readout.paradigm", "readout.by_peer"),

@@ -5,7 +5,7 @@ from typing import Final
 
 from hail_study.study import catalogue
 
-_FOCUS: Final = "focus_accuracy|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_positions|deletion|attribution"
+_FOCUS: Final = "focus_accuracy|focus_mass|ftpt|ffpt|ftpf|ffpf|focus_entropy|effective_positions|deletion|attribution"
 
 DIAGNOSED: Final = {
     "attribution": (

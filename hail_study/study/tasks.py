@@ -9,9 +9,6 @@ from hail_study.study.configuration import Configuration, Data
 ONCE: Final = ("gru4rec", "lrurec")
 """Encoders that can be differentiated once."""
 
-MIXED: Final = ("hard", "lvml", "power", "hybrid", "lvml-then-hard")
-"""Paradigms that mix the predictions of segments, so that there is no single state that predicts."""
-
 PAIRED: Final = ("distillation", "pseudo")
 """Auxiliary terms that need a second peer."""
 
@@ -24,37 +21,65 @@ def task_of(data: Data) -> str:
 
 def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """Factors whose levels the task cannot use, each with the reason."""
-    source, readout, peers = configuration.data.source, configuration.readout, configuration.peers
-    task = task_of(configuration.data)
-    if task == "segments" and readout.paradigm == "last":
-        yield "readout.paradigm", f"`last` chooses no segment; {source} data need soft, hard, lvml ..."
-    if task == "memory" and readout.paradigm != "last":
-        yield "readout.paradigm", f"{source} data have no segments to put a focus on; they need `last`"
-    if task == "memory" and configuration.encoder.name == "bert4rec":
-        yield "encoder.name", f"bert4rec sees the future; {source} data need a causal encoder"
-    if task != "next-item" and peers.count > 1 and peers.coupling != "independent":
-        yield (
-            "peers.coupling",
-            f"{source} data need peers that are `independent` (or share their focus, readout.distil)",
-        )
-    if peers.inference == "gate" and peers.count > 1 and (task == "segments" or readout.paradigm != "last"):
-        yield "peers.inference", "gate weighs the peers by the one state that predicts, which a focus does not have"
-    if configuration.objective.auxiliary and (task != "next-item" or readout.paradigm != "last"):
-        which = "readouts that choose among items" if task == "next-item" else f"{source} data"
-        yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
+    objective, task = configuration.objective, task_of(configuration.data)
+    if objective.temporal_variant in ("rising", "falling") and float(objective.temporal) == float("inf"):
+        yield "objective.temporal", f"`{objective.temporal_variant}` goes through the exponents from 0: not to inf"
     yield from _ranking_alone(configuration)
-    if "contrastive" in configuration.objective.auxiliary and configuration.objective.contrastive.order == "second":
+    if objective.auxiliary:
+        yield from _auxiliary(configuration)
+    yield from _OF_TASK[task](configuration)
+
+
+def _auxiliary(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What auxiliary terms need."""
+    source, terms = configuration.data.source, configuration.objective.auxiliary
+    ranking = task_of(configuration.data) == "next-item"
+    if not ranking or configuration.readout.paradigm != "last":
+        which = "readouts that choose among items" if ranking else f"{source} data"
+        yield "objective.auxiliary", f"terms beside the loss over the items; {which} have none"
+    if "contrastive" in terms and configuration.objective.contrastive.order == "second":
         yield from _differentiated_twice(configuration)
-    alone = set(PAIRED).intersection(configuration.objective.auxiliary) if peers.count == 1 else ()
-    if "domains" in configuration.objective.auxiliary and not _has_domains(configuration):
+    alone = set(PAIRED).intersection(terms) if configuration.peers.count == 1 else ()
+    if "domains" in terms and not _has_domains(configuration):
         yield "objective.auxiliary", "domains need several: planted data with `data.types`, a file with `data.domain`"
     if alone:
         yield "objective.auxiliary", f"{sorted(alone)[0]} is learned from other peers; peers.count is 1"
-    if task in ("labels", "sets"):
-        yield from _structured(configuration, task)
-    if task == "next-item" and readout.paradigm != "last":
+
+
+def _segments(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    source = configuration.data.source
+    if configuration.readout.paradigm == "last":
+        yield "readout.paradigm", f"`last` chooses no segment; {source} data need soft, hard, lvml ..."
+    yield from _alone(configuration)
+
+
+def _memory(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    source = configuration.data.source
+    if configuration.readout.paradigm != "last":
+        yield "readout.paradigm", f"{source} data have no segments to put a focus on; they need `last`"
+    if configuration.encoder.name == "bert4rec":
+        yield "encoder.name", f"bert4rec sees the future; {source} data need a causal encoder"
+    if configuration.peers.encoders:
+        yield "peers.encoders", f"on {source} data all peers have one encoder, `encoder.name`"
+    if source == "functional" and configuration.objective.temporal_variant == "logits":
+        yield "objective.temporal_variant", "a squared error has no `logits`; copying has them"
+    yield from _alone(configuration)
+
+
+def _alone(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """What peers on generated examples cannot do together."""
+    source, peers = configuration.data.source, configuration.peers
+    if peers.count > 1 and peers.coupling != "independent":
+        reason = f"{peers.coupling} compares scores of items, which {source} data have not: take `independent` peers"
+        yield "peers.coupling", f"{reason}; a focus may be shared by readout.distil"
+    if peers.count > 1 and peers.inference == "gate":
+        yield "peers.inference", f"gate weighs the peers by their state at an item, of which {source} data have none"
+
+
+def _next_item(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    if configuration.readout.paradigm != "last":
         yield from _focused(configuration)
-    if task == "next-item" and peers.count > 1:
+    if configuration.peers.count > 1:
         yield from _together(configuration)
 
 
@@ -87,9 +112,12 @@ def _has_domains(configuration: Configuration) -> bool:
     return getattr(data, "types", 1) > 1 or getattr(data, "domain", None) is not None
 
 
-def _structured(configuration: Configuration, task: str) -> Iterator[tuple[str, str]]:
+def _structured(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """What sets cannot be predicted by."""
-    peers, what = configuration.peers, "sets of labels" if task == "labels" else "sets of next items"
+    peers, task = configuration.peers, task_of(configuration.data)
+    what = "sets of labels" if task == "labels" else "sets of next items"
+    if peers.count > 1 and peers.coupling != "independent":
+        yield "peers.coupling", f"{what} need peers that are `independent`"
     if configuration.readout.paradigm != "last":
         yield "readout.paradigm", f"{what} are predicted from one state: they need `last`"
     if peers.count > 1 and peers.inference == "gate":
@@ -118,15 +146,21 @@ def _of_next_items(configuration: Configuration) -> Iterator[tuple[str, str]]:
 
 
 def _focused(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    readout, peers = configuration.readout, configuration.peers
-    if configuration.encoder.name == "bert4rec":
-        yield "encoder.name", "bert4rec predicts in the middle; a focus on earlier items needs a causal encoder"
-    mixed = {*readout.by_peer, readout.paradigm}.intersection(MIXED)
-    if mixed and peers.count > 1 and peers.coupling != "independent":
-        yield (
-            "peers.coupling",
-            f"{peers.coupling} needs one state that predicts, which {sorted(mixed)[0]} does not have",
-        )
+    """What a focus on single items cannot be trained with: it has a loss of its own, and no one state that predicts."""
+    peers, objective = configuration.peers, configuration.objective
+    if "bert4rec" in (configuration.encoder.name, *peers.encoders):
+        factor = "peers.encoders" if peers.encoders else "encoder.name"
+        yield factor, "bert4rec predicts in the middle; a focus on earlier items needs a causal encoder"
+    if peers.count > 1 and peers.coupling != "independent":
+        yield "peers.coupling", f"{peers.coupling} needs one state that predicts, which a focus on items does not have"
+    if peers.count > 1 and peers.inference == "gate":
+        yield "peers.inference", "gate weighs the peers by the one state that predicts, which a focus does not have"
+    if peers.hidden:
+        yield "peers.hidden", "items are hidden from encoders, and a focus on items would still see them"
+    if objective.loss != "cross-entropy":
+        yield "objective.loss", f"a focus is trained by the probability among all items, which {objective.loss} has not"
+    if objective.temporal_variant == "logits":
+        yield "objective.temporal_variant", "a focus on items mixes probabilities: it has no `logits` to scale"
 
 
 def _together(configuration: Configuration) -> Iterator[tuple[str, str]]:
@@ -143,3 +177,12 @@ def _mixed_protocols(configuration: Configuration) -> Iterator[tuple[str, str]]:
     encoders = configuration.peers.encoders
     if "bert4rec" in encoders and set(encoders) != {"bert4rec"}:
         yield "peers.encoders", "bert4rec is trained on masked items, the others on next items: not in one trial"
+
+
+_OF_TASK: Final = {
+    "next-item": _next_item,
+    "segments": _segments,
+    "memory": _memory,
+    "labels": _structured,
+    "sets": _structured,
+}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hail_study.data import Examples
+from hail_study.models import combine
 from hail_study.models.sequences import SequenceNetwork
 from hail_study.objectives import Loss
 from hail_study.objectives.temporal import Temporal, effective_terms
@@ -96,7 +97,8 @@ class SequenceMemory(Task):
         answers = self.network(self._tensor(part, "inputs", rows))
         if not bool(torch.isfinite(answers).all()):
             raise Diverged("answers are not finite")
-        together = answers[best_peer or 0] if self.combination(best_peer) == "best" else answers.mean(0)
+        rule = self.combination(best_peer)
+        together = answers.mean(0) if rule != "best" and not self._classes else _combined(answers, rule, best_peer or 0)
         return [self._columns(one[None], targets) for one in (together, *answers)]
 
     def _columns(self, answers: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -122,3 +124,8 @@ class SequenceMemory(Task):
 
     def _tensor(self, part: str, name: str, rows: Any) -> Tensor:
         return torch.from_numpy(self._data.part(part)[name][rows]).to(self.device)
+
+
+def _combined(answers: Tensor, rule: str, best_peer: int) -> Tensor:
+    """The peers' answers [K, n, T, O] as one, [n, T, O]."""
+    return combine(answers.flatten(1, 2), rule, best_peer).view(answers.shape[1:])

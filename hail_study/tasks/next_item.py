@@ -112,9 +112,13 @@ class NextItem(Task):
             readings = self.network.read(ids, where, targets)
         loss, parts = self._readout.loss(readings, self.stage, self.draws)  # [S, N]
         real = targets != 0
-        weights = self._temporal.weights(real, step, self.draws).flatten()
-        real, count = real.flatten(), real.sum()
-        means = {name: (part * real).sum(1) / count if part.dim() > 1 else part for name, part in parts.items()}
+        grid = self._temporal.weights(real, step, self.draws)  # [B, L]
+        weights, count = grid.flatten(), real.sum()
+        means = {
+            name: (part * real.flatten()).sum(1) / count if part.dim() > 1 else part for name, part in parts.items()
+        }
+        if not self._temporal.idle:
+            means["effective_terms"] = self._effective_terms(grid)
         return Loss((loss * weights).sum() / count, means)
 
     def _weighted(self, batch: TrainingBatch, step: int) -> Loss:
@@ -127,8 +131,7 @@ class NextItem(Task):
             loss = self._of(batch, step, weights)
         else:
             loss = self._of(replace(batch, weights=weights), step)
-        terms = effective_terms(grid).mean().expand(self.network.slots)
-        return replace(loss, parts=loss.parts | {"effective_terms": terms})
+        return replace(loss, parts=loss.parts | {"effective_terms": self._effective_terms(grid)})
 
     def _of(self, batch: TrainingBatch, step: int, scales: Tensor | None = None) -> Loss:
         return self._objective.of(self.network, batch, step, self._progress(step), [self.draws], scales)
@@ -138,6 +141,10 @@ class NextItem(Task):
         if self._data.domains is None or "domains" not in self.configuration.objective.auxiliary:
             return batch
         return replace(batch, domains=torch.from_numpy(self._data.domains[self._users]).long()[None].to(self.device))
+
+    def _effective_terms(self, grid: Tensor) -> Tensor:
+        """Of users' weights [B, L], their mean for every slot [S]."""
+        return effective_terms(grid).mean().expand(self.network.slots)
 
     def _progress(self, step: int) -> float:
         """Share of the training that is done."""

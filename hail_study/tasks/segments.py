@@ -14,12 +14,11 @@ from hail_study.models.readouts import Readout, entropy
 from hail_study.models.segments import SegmentNetwork, SegmentReadings
 from hail_study.objectives import Loss
 from hail_study.study import Configuration
+from hail_study.tasks.attribution import integrated_gradients
 from hail_study.tasks.outcomes import Measured
 from hail_study.tasks.task import Diverged, Part, Task
 
 _BLOCK: Final = 500
-_PATH: Final = 8
-"""Steps of the integral of gradients."""
 _ATTRIBUTED: Final = 500
 """Test examples whose attribution is computed."""
 
@@ -107,10 +106,7 @@ class SegmentSelection(Task):
         return torch.stack([predicted[rule][peer] for peer, rule in enumerate(rules)])
 
     def _attribution(self) -> float:
-        """How often the segment in focus has the largest integrated gradient of the predicted class's log-probability.
-
-        Sundararajan, Taly, Yan. Axiomatic Attribution for Deep Networks. ICML 2017; the path starts at zero segments.
-        """
+        """How often the segment in focus has the largest integrated gradient of the predicted log-probability."""
         rows = slice(0, _ATTRIBUTED)
         segments, classes = self._tensor("test", "segments", rows), self._tensor("test", "classes", rows)
         with torch.no_grad():
@@ -119,12 +115,13 @@ class SegmentSelection(Task):
                 readings.log_focus.exp().mean(0),
                 combine(self._predict(readings), "mean-probability").argmax(-1),
             )
-        total = torch.zeros_like(segments)
-        for step in range(_PATH):
-            point = (segments * (step + 0.5) / _PATH).requires_grad_()
-            scores = self._predict(SegmentReadings(self.network, point, classes)).mean(0)
-            total += torch.autograd.grad(scores.gather(-1, predicted[:, None]).sum(), point)[0]
-        attributed = (segments * total).sum(-1)  # [n, m]
+        rules = self._readout.rules(self.stage)
+
+        def score(vectors: Tensor) -> Tensor:
+            seen = SegmentReadings(self.network, vectors, predicted)
+            return torch.stack([seen.by(rule)[peer] for peer, rule in enumerate(rules)]).mean(0).sum()
+
+        attributed = integrated_gradients(segments, score)  # [n, m]
         return float((attributed.argmax(-1) == focus.argmax(-1)).float().mean())
 
     def _tensor(self, part: str, name: str, rows: Any) -> Tensor:
@@ -142,6 +139,7 @@ def _right(scores: Tensor, classes: Tensor) -> Tensor:
 def _columns(scores: Tensor, focus: Tensor, classes: Tensor, places: Tensor) -> dict[str, Tensor]:
     """Each example's part in every metric, from scores [n, C] and focus [n, m].
 
+    `focus_mass`: focus on the foreground, alpha of `readouts.dynamics`; `focus_accuracy`: it has the most of all.
     `ftpt`: focus true, prediction true; `ffpt`, `ftpf`, `ffpf` likewise, true and false.
     """
     right, focused = scores.argmax(-1) == classes, focus.argmax(-1) == places
@@ -150,6 +148,7 @@ def _columns(scores: Tensor, focus: Tensor, classes: Tensor, places: Tensor) -> 
         "accuracy": right,
         "cross_entropy": -_right(scores, classes).clamp_min(1e-30).log(),
         "focus_accuracy": focused,
+        "focus_mass": focus.gather(-1, places[:, None])[:, 0],
         "ftpt": focused & right,
         "ffpt": ~focused & right,
         "ftpf": focused & ~right,

@@ -181,8 +181,8 @@ class Trial:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _fresh_optimiser(self) -> torch.optim.Optimizer:
-        settings = self._settings
-        return torch.optim.AdamW(
+        settings, kinds = self._settings, {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+        return kinds[settings.optimiser](
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
 

@@ -19,8 +19,11 @@ class Training(Section):
     updates: Annotated[
         int, Field(ge=1, description="Steps on each batch in turn, with masks and dropout of their own.")
     ] = 1
+    optimiser: Annotated[
+        Literal["adamw", "sgd"], Field(description="`sgd` is plain gradient descent, without momentum.")
+    ] = "adamw"
     learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0, description="Decoupled (AdamW).")] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, description="Decoupled from the gradient (AdamW).")] = 0.0
     warmup: Annotated[int, Field(ge=0, description="Steps of linear warm-up.")] = 0
     decay: Annotated[Literal["none", "linear"], Field(description="Learning rate after warm-up.")] = "none"
     clip: Annotated[float, Field(ge=0, description="Largest global gradient norm; 0 does not clip.")] = 5.0
