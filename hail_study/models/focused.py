@@ -72,7 +72,8 @@ class FocusedNetwork(PeerNetwork):
             places = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
             segments = vectors.expand(self.slots, -1, -1, -1).flatten(1, 2)
         index = where[None, ..., None].expand(self.slots, -1, -1, states.shape[-1])
-        return ItemReadings(self, states.gather(2, index), segments, places, where, targets)
+        with torch.autocast(ids.device.type, enabled=False):  # like every loss over the items, in full precision
+            return ItemReadings(self, states.gather(2, index).to(segments.dtype), segments, places, where, targets)
 
     def vectors(self, ids: Tensor) -> Tensor:
         """Item vectors [1 or S, B, L, D] of histories [B, L]."""

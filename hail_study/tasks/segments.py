@@ -54,7 +54,7 @@ class SegmentSelection(Task):
     def loss(self, batch: tuple[Tensor, Tensor], step: int) -> Loss:
         with self.precision():
             readings = SegmentReadings(self.network, *batch)
-        loss, parts = self._readout.loss(readings, self.stage, self.draws)
+            loss, parts = self._readout.loss(readings, self.stage, self.draws)
         return Loss(
             loss.mean(1).sum(), {name: part.mean(1) if part.dim() > 1 else part for name, part in parts.items()}
         )

@@ -30,7 +30,10 @@ def test_every_paradigm_ranks_and_says_where_it_looks(tiny, tiny_data, paradigm)
     metrics = trial.test().metrics()
     assert 0 <= metrics["focus_accuracy"] <= 1
     assert metrics["effective_positions"] >= 1
+    assert 0 <= metrics["focus_mass"] <= 1
+    assert 0 <= metrics["attribution"] <= 1
     assert {"deletion", "ftpt", "ffpf", "hr@10", "peer_0/hr@10"} <= set(metrics)
+    assert "validation/attribution" not in trial.history[-1]
 
 
 def test_a_focused_trial_continues_bit_identically(tiny, tiny_data):
@@ -39,6 +42,32 @@ def test_a_focused_trial_continues_bit_identically(tiny, tiny_data):
     second = Trial(configuration, tiny_data, seed=3)
     second.load(first.state())
     assert trained(second).test().metrics() == whole.test().metrics()
+
+
+@pytest.mark.parametrize("share", [[], ["embedding"]])
+def test_peers_of_different_paradigms_may_share_their_focus(tiny, tiny_data, share):
+    entropies = {}
+    for weight in (0.0, 5.0):
+        configuration = focused(tiny, paradigm="soft", by_peer=["soft", "hard"], distil=weight)
+        trial = Trial(configure(configuration, {"peers.share": share}), tiny_data, seed=0)
+        trained(trial)
+        focus = focus_of(trial, tiny_data)
+        entropies[weight] = (focus[0] - focus[1]).abs().sum(-1).mean().item()
+        assert {"peer_0/hr@10", "peer_1/hr@10", "attribution"} <= set(trial.test().metrics())
+    assert entropies[5.0] < entropies[0.0]
+
+
+def focus_of(trial, data):
+    """The peers' focus [K, n, L] at each user's last item but one."""
+    ids = next(iter(trial.task.batches()))[0]
+    lengths = (ids != 0).sum(1)
+    trial.network.eval()
+    return trial.network.read(ids, lengths[:, None] - 1, lengths[:, None]).log_focus.exp().detach()
+
+
+def test_bfloat16_trains_a_focus_too(tiny, tiny_data):
+    configuration = configure(focused(tiny, paradigm="lvml"), {"training.precision": "bfloat16"})
+    assert 0 <= trained(Trial(configuration, tiny_data, seed=0)).test().metrics()["focus_accuracy"] <= 1
 
 
 def test_a_coupling_that_needs_one_state_is_refused_where_there_is_none(tiny, tiny_data):

@@ -1,0 +1,120 @@
+"""No factor is silently ignored: on every task each one changes what is trained or measured, is neutral, or is refused.
+
+Every factor of the configuration is tried, those included that are added one day.
+"""
+
+from typing import Literal, get_origin
+
+import pytest
+
+from hail_study.data import prepare
+from hail_study.study import Configuration, StudyError, canonical, configure
+from hail_study.study.factors import factor_types, level, members
+from hail_study.study.tasks import misfits
+from hail_study.training import Trial
+
+PEERS = {"count": 2, "coupling": "independent", "inference": "best"}
+TRAINING = {"epochs": 3, "patience": 0, "batch": 20, "learning_rate": 0.05, "warmup": 1, "clip": 0.5}
+ENCODER = {"dim": 8, "blocks": 1, "heads": 2, "dropout": 0.1}
+SMALL = {"train": 40, "valid": 20, "test": 20}
+READOUT = {"paradigm": "hybrid", "switch_share": 0.4, "distil": 0.3, "estimator": "reinforce", "samples": 2}
+ITEMS = {"source": "planted", "users": 40, "items": 30, "length": 8, "max_length": 8}
+BASES = {
+    "focused": {"data": ITEMS, "readout": READOUT, "objective": {"temporal": 1.0}},
+    "plateau": {
+        "data": ITEMS,
+        "readout": {"paradigm": "soft", "by_peer": ["power", "hybrid"], "switch": "plateau", "switch_patience": 2},
+        "training": TRAINING | {"epochs": 4, "learning_rate": 1e-4},
+    },
+    "mosaic": {
+        "data": {"source": "mosaic", "segments": 4, "classes": 3, "backgrounds": 2, "features": 8} | SMALL,
+        "readout": READOUT,
+        "evaluation": {"select": "cross_entropy"},
+    },
+    "digits": {
+        "data": {"source": "digits", "segments": 4, "classes": 3} | SMALL,
+        "readout": {"paradigm": "soft", "by_peer": ["power", "hard"], "estimator": "gumbel"},
+        "evaluation": {"select": "cross_entropy"},
+    },
+    "functional": {
+        "data": {"source": "functional", "functional": "two-part", "length": 8, "lag": 4} | SMALL,
+        "objective": {"temporal": 1.0},
+        "evaluation": {"select": "mse"},
+    },
+    "copying": {
+        "data": {"source": "copying", "symbols": 3, "alphabet": 5, "gap": 2} | SMALL | {"test": 200},
+        "objective": {"temporal": 1.0},
+        "evaluation": {"select": "accuracy"},
+    },
+}
+OTHER = {  # levels to try where the type does not tell them, or tells too many
+    "encoder.name": "gru4rec",
+    "peers.coupling": "mutual",
+    "readout.paradigm": "lvml",
+    "objective.loss": "bce",
+    "objective.auxiliary": ["preference"],
+    "objective.weighting": "exp3",
+    "encoder.heads": 1,
+    "peers.encoders": ["gru4rec"],
+    "peers.differ": ["dropout"],
+    "peers.share": [],
+    "readout.by_peer": ["lvml", "soft"],
+    "objective.temporal": 4.0,
+    "training.precision": "bfloat16",
+}
+SELDOM = {"training.patience", "training.epochs", "training.warmup", "evaluation.select"}
+"""They decide how long is trained and what is kept; tests of training cover them, and no task has a say in them."""
+SECTIONS = ("encoder.", "peers.", "readout.", "objective.", "training.", "evaluation.")
+FACTORS = sorted(name for name in factor_types() if name.startswith(SECTIONS) and name not in SELDOM)
+
+
+def another(factor: str, now: object) -> list[object]:
+    """Levels to try instead of the present one."""
+    if factor in OTHER:
+        return [OTHER[factor]]
+    literals = [value for kind in factor_types()[factor] for value in _literals(kind)]
+    if literals:
+        return [value for value in literals if value != now]
+    if isinstance(now, bool):
+        return [not now]
+    return [now + 1] if isinstance(now, int) else [now / 2 + 0.1]
+
+
+def _literals(kind) -> list[object]:
+    if members(kind):
+        return [value for member in members(kind) for value in _literals(member)]
+    return list(kind.__args__) if get_origin(kind) is Literal else []
+
+
+@pytest.fixture(scope="module", params=BASES)
+def base(request):
+    if request.param == "digits":
+        pytest.importorskip("sklearn")
+    raw = {"peers": PEERS, "training": TRAINING, "encoder": ENCODER} | BASES[request.param]
+    configuration = canonical(Configuration.model_validate(raw))
+    assert not list(misfits(configuration))
+    return configuration, outcome(configuration)
+
+
+def outcome(configuration: Configuration) -> tuple:
+    """What a trial trains and measures."""
+    trial = Trial(configuration, prepare(configuration.data), seed=0)
+    while not trial.done:
+        trial.step()
+    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in trial.history]
+    return history, trial.test().metrics(), [tuple(weight.shape) for weight in trial.network.parameters()]
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_no_factor_is_silently_ignored(base, factor):
+    configuration, before = base
+    changes_something = []
+    for value in another(factor, level(configuration, factor)):
+        try:
+            changed = configure(configuration, {factor: value})
+        except StudyError:
+            continue  # refused by the schema
+        if changed == configuration or list(misfits(changed)):
+            continue
+        changes_something.append(repr(outcome(changed)) != repr(before))
+    assert all(changes_something), f"{factor} makes no difference"
