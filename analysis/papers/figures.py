@@ -39,11 +39,12 @@ def attention_curves(found: Results) -> Figure:
     columns = {f"{m} vectors": f"readout.paradigm={{}},data.segments={m}" for m in (5, 20, 50)}
     columns["20 images of digits"] = "digits: {}"
     metrics = {"accuracy": "Accuracy", "focus_mass": "Focus on the foreground"}
+    known = {name for arm in found.study.arms for name in arm.names}
     with style():
         figure = Figure(figsize=(7.2, 4.0), layout="constrained")
         panels = figure.subplots(2, len(columns), sharex="col", sharey="row")
         for column, (title, name) in enumerate(columns.items()):
-            arms = {paradigm: name.format(paradigm) for paradigm in PARADIGMS}
+            arms = {paradigm: name.format(paradigm) for paradigm in PARADIGMS if name.format(paradigm) in known}
             for row, (metric, label) in enumerate(metrics.items()):
                 _curves(panels[row, column], found, arms, metric)
                 panels[row, 0].set_ylabel(label)

@@ -67,8 +67,8 @@ class FocusedEvaluator(Evaluator):
         training = network.training
         network.eval()
         count = len(self._ids)
-        sample = torch.linspace(0, count - 1, min(_ATTRIBUTED, count)).long().split(_TOGETHER)
-        agreed = torch.cat([self._agrees(network, rows.to(self._ids.device)) for rows in sample])
+        sample = torch.linspace(0, count - 1, min(_ATTRIBUTED, count)).long().to(self._ids.device)
+        agreed = torch.cat([self._agrees(network, rows) for rows in torch.split(sample, _TOGETHER)])
         network.train(training)
         return float(agreed.float().mean())
 

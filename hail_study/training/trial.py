@@ -181,10 +181,10 @@ class Trial:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _fresh_optimiser(self) -> torch.optim.Optimizer:
-        settings, kinds = self._settings, {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-        return kinds[settings.optimiser](
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        settings = self._settings
+        kind: type[torch.optim.Optimizer] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[settings.optimiser]
+        given: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay, "fused": True}
+        return kind(self.network.parameters(), **given)
 
     def _enter_stage(self, stage: int) -> None:
         """What an optimiser has gathered belongs to the loss it was gathered on."""
