@@ -81,6 +81,9 @@ def another(factor: str, now: object) -> list[object]:
 
 
 def _literals(kind) -> list[object]:
+    named = [getattr(one, "json_schema_extra", None) or {} for one in getattr(kind, "__metadata__", ())]
+    if any("enum" in one for one in named):
+        return [value for one in named for value in one.get("enum", ())]
     if members(kind):
         return [value for member in members(kind) for value in _literals(member)]
     return list(kind.__args__) if get_origin(kind) is Literal else []
