@@ -82,10 +82,10 @@ class Evaluator:
         rows = slice(start, start + BLOCK)
         targets = self._targets[rows]
         logits, gate = self._logits(network, table, start)  # [K, n, V+1], [n, K]
+        logits[:, :, 0] = -torch.inf
         scores = torch.cat([combine(logits, inference, best_peer, gate)[None], logits])  # [1+K, n, V+1]
         if not bool(torch.isfinite(scores[:, :, 1:].sum())):
             raise Diverged("scores are not finite")
-        scores[:, :, 0] = -torch.inf
         wanted = scores.gather(2, targets.expand(len(scores), -1)[..., None])  # [1+K, n, 1]
         if self._seen is not None:
             row, item = self._seen[start // BLOCK]

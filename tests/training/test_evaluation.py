@@ -113,3 +113,15 @@ def test_ranking_leaves_the_network_in_its_mode(tiny, tiny_data):
     network = network_for(tiny, tiny_data).train()
     Evaluator(tiny_data, split(tiny_data).valid_positions, 12, False, CPU).rank(network, "mean-probability")
     assert network.training
+
+
+def test_what_stands_for_padding_is_no_candidate_of_any_peer(tiny, tiny_data):
+    """Its vector is trained where histories have hidden items, and may score high for one peer alone."""
+    apart = tiny.model_copy(update={"peers": tiny.peers.model_copy(update={"share": []})})
+    network, positions = network_for(apart, tiny_data).eval(), split(tiny_data).valid_positions
+    with torch.no_grad():
+        network.stack.items.weight[0, 1:] *= 20
+        before = Evaluator(tiny_data, positions, 12, False, CPU).rank(network, "mean-probability")
+        network.stack.items.weight[0, 0] += 30
+    after = Evaluator(tiny_data, positions, 12, False, CPU).rank(network, "mean-probability")
+    np.testing.assert_array_equal(before.together, after.together)
