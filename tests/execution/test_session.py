@@ -41,7 +41,9 @@ def test_a_trial_reports_each_epoch_once_and_its_metrics_at_the_end(tiny, tiny_d
     results = run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))
     assert [entry["epoch"] for result in results for entry in result["entries"]] == [1, 2, 3]
     assert results[-1]["status"] == "finished"
-    assert {"test/ndcg@10", "test/peer_1/mrr", "validation/ndcg@10", "seconds", "updates"} <= set(results[-1]["metrics"])
+    assert {"test/ndcg@10", "test/peer_1/mrr", "validation/ndcg@10", "seconds", "updates"} <= set(
+        results[-1]["metrics"]
+    )
     with store.result_folder(spec_of(tiny).key) as folder:
         found = {path.name for path in folder.iterdir()}
     assert found == {"configuration.yaml", "ranks.parquet", "best.safetensors", "log.txt", "metrics.json"}
