@@ -7,6 +7,7 @@ python -m hail_study.testing sasrec my.module:Mine   some, or one that is in no 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from hail_study.models import Encoder
 from hail_study.study import catalogue
@@ -24,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _kind(name: str, refuse: Callable[[str], object]) -> type[Encoder]:
+def _kind(name: str, refuse: Callable[[str], NoReturn]) -> type[Encoder]:
     try:
-        kind = catalogue.resolve(catalogue.ENCODERS.get(name, name))
+        kind: object = catalogue.resolve(catalogue.ENCODERS.get(name, name))
     except (ImportError, AttributeError, ValueError) as error:
         refuse(f"{name}: no encoder of the catalogue ({', '.join(catalogue.ENCODERS)}) and no module:Class ({error})")
     if not isinstance(kind, type) or not issubclass(kind, Encoder):
