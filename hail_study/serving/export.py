@@ -125,6 +125,7 @@ def _card(study: Study, choice: Choice) -> dict[str, Any]:
         "run_id": trial["run_id"],
         "key": trial["key"],
         "seed": int(trial["seed"]),
+        "plugins": study.file.plugins,
         "best_peer": int(trial.get("best_peer", 0)),
         "fingerprint": trial["fingerprint"],
         "code": trial["code"],

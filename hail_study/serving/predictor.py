@@ -13,6 +13,7 @@ from torch import Tensor
 from hail_study.models import PeerNetwork, combine
 from hail_study.study import Configuration
 from hail_study.study.factors import replaced
+from hail_study.study.plugins import activate
 
 WEIGHTS = "best.safetensors"
 CONFIGURATION = "configuration.yaml"
@@ -59,11 +60,13 @@ class Predictor:
 
         Raises:
             FileNotFoundError: The folder is not a whole export.
+            hail_study.study.PluginError: A plug-in that the study named is not importable here.
         """
         folder = Path(folder)
+        card: dict[str, Any] = json.loads((folder / CARD).read_text())
+        activate(card.get("plugins", []), folder)
         configuration = Configuration.model_validate(yaml.safe_load((folder / CONFIGURATION).read_text()))
         items = json.loads((folder / ITEMS).read_text())
-        card: dict[str, Any] = json.loads((folder / CARD).read_text())
         return cls(configuration, items, load_file(folder / WEIGHTS), int(card["best_peer"]), device)
 
     @torch.inference_mode()
