@@ -119,6 +119,7 @@ CATALOGUES: Final = {
     "objective.structure.method": ("STRUCTURES", "`objective.structure.method: bce`: labels by themselves"),
     "objective.structure.solver": ("SOLVERS", "the other solvers, with the same `search` budget"),
     "readout.paradigm": ("PARADIGMS", "`readout.paradigm: last`, or soft attention"),
+    "metrics.diagnostics": ("DIAGNOSTICS", ""),
     "data.source": ("SOURCES", ""),
 }
 """Factors whose levels are components: the catalogue, and the control where a component names none of its own."""

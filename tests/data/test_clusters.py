@@ -18,7 +18,7 @@ def prepared():
 
 def test_clusters_are_those_of_the_taste(tmp_path):
     """Two groups of users with items of their own fall apart."""
-    lines = [f"{user} {user % 2 * 50 + (user + step) % 20}" for user in range(40) for step in range(8)]
+    lines = [f"{user} {user % 2 * 50 + (user + step) % 8}" for user in range(40) for step in range(8)]
     (tmp_path / "log.txt").write_text("\n".join(lines))
     data = prepare(FileData(source="file", path=tmp_path / "log.txt", k_core=0))
     found = cluster_users(data, split(data), 2, 4, seed=0)

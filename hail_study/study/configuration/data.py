@@ -203,7 +203,10 @@ class MultilabelData(_Examples):
 class PluginData(_Data):
     """Interactions or examples from a plug-in's source."""
 
-    source: Annotated[str, Field(description="As the plug-in names it.")]
+    source: Annotated[
+        str,
+        Field(description="As the plug-in names it.", json_schema_extra={"not": {"enum": list(catalogue.SOURCES)}}),
+    ]
     split: Annotated[Literal["leave-one-out"], Field(description="As for planted data.")] = "leave-one-out"
     path: Annotated[FilePath | None, Field(description="A file that the source reads.")] = None
     arguments: Annotated[list[Scalar], Field(description="Whatever else the source takes.")] = []
