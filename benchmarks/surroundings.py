@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 
 @contextmanager
 def one_cluster() -> Iterator[None]:
-    """A Ray cluster of this machine that commands find by RAY_ADDRESS."""
+    """A Ray cluster of this machine that commands find by RAY_ADDRESS; its workers are no politer than its drivers."""
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
