@@ -170,6 +170,7 @@ def _tell(console: Console, lines: Iterable[str]) -> None:
 
 def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> Ending:
     from hail_study.report import NoResults, build_table, results, write_report
+    from hail_study.report.write import written
 
     ending = Ending(agenda.done, agenda.statuses["failed"])
     try:
@@ -177,7 +178,8 @@ def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> En
     except NoResults:
         return ending
     folder = directory / study.file.record.reports / study.file.name
-    return replace(ending, table=build_table(found), reports=tuple(write_report(found, folder)))
+    table = build_table(found)
+    return replace(ending, table=table, reports=tuple(written(found, folder) or write_report(found, folder, table)))
 
 
 def _tune(

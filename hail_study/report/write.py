@@ -1,22 +1,28 @@
 """The files of a report."""
 
+import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hail_study.report.datasets import DataSets, by_data, sheet
 from hail_study.report.document import document
 from hail_study.report.figures import FIGURES, forest, save
 from hail_study.report.figures.datasets import critical_difference, performance_profiles
+from hail_study.report.figures.style import FORMATS
 from hail_study.report.grid import Document
 from hail_study.report.page import render_page
 from hail_study.report.read import Results
 from hail_study.report.table import Table, build_table
 from hail_study.report.wording import metric_name
 from hail_study.report.writers import DATA, MARKUP
+from hail_study.study import code_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_PAGE: Final = "report.html"
 
 
 def write_report(results: Results, folder: Path, table: Table | None = None) -> list[Path]:
@@ -40,9 +46,31 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
         files = save(figure, folder / name)
         shown[name] = (shows, files[0].read_text(encoding="utf-8"))
         paths += files
-    paths.append(folder / "report.html")
-    paths[-1].write_text(render_page(results, table, shown), encoding="utf-8")
+    paths.append(folder / _PAGE)
+    paths[-1].write_text(render_page(results, table, shown, stamp(results)), encoding="utf-8")
     return paths
+
+
+def written(results: Results, folder: Path) -> list[Path]:
+    """The files of a report that was made of these very results; none where it must be made again."""
+    page = folder / _PAGE
+    if not page.exists():
+        return []
+    text = page.read_text(encoding="utf-8")
+    if f'content="{stamp(results)}"' not in text:
+        return []
+    figures = re.findall(r'<figure id="figure-([^"]+)"', text)
+    stems = [(f"table.{suffix}",) for suffix in (*MARKUP, *DATA)]
+    stems += [tuple(f"{name}.{suffix}" for suffix in FORMATS) for name in figures]
+    paths = [folder / name for names in stems for name in names]
+    return [*paths, page] if all(path.exists() for path in paths) else []
+
+
+def stamp(results: Results) -> str:
+    """What a report is made of, in 16 digits: the study file, its trials and the code that reports them."""
+    trials = results.trials[["run_id", "status", "seconds"]].to_csv()
+    text = "\n".join([code_version(["hail_study.report"]), results.study.text, *results.study.overrides, trials])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_tables(table: Table, folder: Path) -> list[Path]:

@@ -10,9 +10,11 @@ from hail_study.report.figures import (
     cost,
     curves,
     focus,
+    hyperparameters,
     importance,
     interaction,
     parallel,
+    pareto_front,
     profile,
     save,
     slices,
@@ -64,7 +66,7 @@ def full(make_study, fill):
     return results(record, study)
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("focus", "weights")])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("focus", "weights", "pareto")])
 def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str, tmp_path) -> None:
     figure = FIGURES[name][1](full)
     assert figure is not None
@@ -73,7 +75,10 @@ def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str,
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-@pytest.mark.parametrize("draw", [curves, focus, weights, interaction, budget, parallel, importance])
+SEARCHED = [budget, parallel, importance, hyperparameters, pareto_front]
+
+
+@pytest.mark.parametrize("draw", [curves, focus, weights, interaction, *SEARCHED])
 def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) -> None:
     assert draw(results(record, study)) is None
 
@@ -176,5 +181,18 @@ def test_best_so_far_never_falls(full) -> None:
 
 
 def test_importance_finds_the_hyperparameter_that_decides(full) -> None:
-    means = importances(full).groupby("hyperparameter")["importance"].mean()
-    assert means.idxmax() == "training.learning_rate"
+    frame = importances(full)
+    assert set(frame["measure"]) == {"PED-ANOVA", "fANOVA"}
+    for _, found in frame.groupby("measure"):
+        assert found.groupby("hyperparameter")["importance"].mean().idxmax() == "training.learning_rate"
+
+
+def test_slices_of_the_search_have_every_trial(full) -> None:
+    panels = hyperparameters(full).axes
+    assert [axes.get_title("left") for axes in panels] == [
+        "training.learning_rate",
+        "encoder.dropout",
+        "training.batch",
+    ]
+    assert all(sum(len(line.get_xdata()) for line in axes.lines) == len(searched(full)) for axes in panels)
+    assert panels[0].get_xscale() == "log"

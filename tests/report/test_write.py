@@ -12,7 +12,7 @@ import pytest
 from hail_study.report import build_table, render, results, write_report
 from hail_study.report.document import document
 from hail_study.report.grid import Cell, Document, Grid, Sheet
-from hail_study.report.write import write_tables
+from hail_study.report.write import write_tables, written
 from hail_study.report.writers import DATA, MARKUP
 from hail_study.report.writers.json import plain
 
@@ -60,6 +60,20 @@ def test_writes_every_promised_file(tmp_path, record, study) -> None:
     tables = {f"table.{suffix}" for suffix in ("md", "tex", "csv", "html", "json", "typ")}
     assert tables | {f"forest.{suffix}" for suffix in ("svg", "pdf", "png")} | {"report.html"} <= written
     assert written == {path.name for path in (tmp_path / "demo").iterdir()}
+
+
+def test_a_report_is_known_to_be_of_these_results_until_something_changes(tmp_path, record, study) -> None:
+    found = results(record, study)
+    assert written(found, tmp_path) == []
+    made = write_report(found, tmp_path)
+    assert sorted(written(results(record, study), tmp_path)) == sorted(made)
+    figure = next(path for path in made if path.suffix == ".pdf")
+    kept = figure.read_bytes()
+    figure.unlink()
+    assert written(found, tmp_path) == []
+    figure.write_bytes(kept)
+    record.rows[0]["status"] = "failed"
+    assert written(results(record, study), tmp_path) == []
 
 
 def test_equal_records_give_equal_bytes(tmp_path, record, study) -> None:

@@ -7,7 +7,9 @@ from hail_study.report.figures.cost import cost
 from hail_study.report.figures.curves import curves, focus
 from hail_study.report.figures.families import family, weights
 from hail_study.report.figures.forest import forest
+from hail_study.report.figures.hyperparameters import hyperparameters
 from hail_study.report.figures.interaction import interaction
+from hail_study.report.figures.pareto import pareto_front
 from hail_study.report.figures.profile import profile
 from hail_study.report.figures.search import budget, importance, parallel
 from hail_study.report.figures.slices import slices
@@ -27,7 +29,12 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
     "cost": ("Test metric against training time; the line joins arms that no other beats in both", cost),
     "budget": ("Best value so far over the search trials: where lines still rise, the budget was short", budget),
     "parallel": ("Every search trial; the darker, the better", parallel),
-    "importance": ("Importance of the hyperparameters within each arm's search", importance),
+    "hyperparameters": ("The validation metric over each hyperparameter, every search trial a dot", hyperparameters),
+    "importance": ("Importance of the hyperparameters within each arm's search, by two measures", importance),
+    "pareto": (
+        "Search trials in two objectives; the line joins those that no other beats; ◆ chosen",
+        pareto_front,
+    ),
 }
 """Name of the file -> what it shows, and the function that draws it; the forest plot is drawn from the table."""
 
@@ -39,9 +46,11 @@ __all__ = [
     "family",
     "focus",
     "forest",
+    "hyperparameters",
     "importance",
     "interaction",
     "parallel",
+    "pareto_front",
     "profile",
     "save",
     "slices",

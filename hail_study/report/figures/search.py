@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report.figures.labels import label_points
-from hail_study.report.figures.style import BLUE, GREY, LINES, RULE, style
+from hail_study.report.figures.style import BLUE, GREY, LINES, ORANGE, RULE, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 from hail_study.study.measures import lower_is_better, sign
@@ -142,20 +142,33 @@ def _axis(axes: "Axes", place: int, values: pd.Series) -> None:
 
 
 def importances(results: Results) -> pd.DataFrame:
-    """Columns arm, hyperparameter, importance: PED-ANOVA (Watanabe et al., IJCAI 2023) within each arm.
+    """Columns arm, hyperparameter, measure, importance: the share of the metric that hangs on each hyperparameter.
 
-    Arms with fewer than eight search trials are left out: their importances would be noise.
+    Two measures within each arm: PED-ANOVA (Watanabe et al., IJCAI 2023), which looks at the best trials, and fANOVA
+    (Hutter et al., ICML 2014), which looks at all. Arms with fewer than eight search trials are left out: their
+    importances would be noise. So are hyperparameters that only some trials have: neither measure knows what they are.
     """
+    from optuna.importance import get_param_importances
+
     rows, metric = [], selected(results)
+    frame = searched(results)
     for arm in results.study.arms:
-        frame = searched(results)
         ours = frame[frame["arm"] == arm.name] if len(frame) else frame
         if len(ours) >= _FEWEST and len(arm.space) > 1:
-            rows += [(arm.name, name, value) for name, value in _ped_anova(arm.space, ours, metric).items()]
-    return pd.DataFrame(rows, columns=["arm", "hyperparameter", "importance"])
+            study = _as_optuna(arm.space, ours, metric)
+            for measure, evaluator in _measures().items():
+                found = get_param_importances(study, evaluator=evaluator)
+                rows += [(arm.name, name, measure, value) for name, value in found.items()]
+    return pd.DataFrame(rows, columns=["arm", "hyperparameter", "measure", "importance"])
 
 
-def _ped_anova(space: Any, trials: pd.DataFrame, metric: str) -> dict[str, float]:
+def _measures() -> dict[str, Any]:
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
+    return {"PED-ANOVA": PedAnovaImportanceEvaluator(), "fANOVA": FanovaImportanceEvaluator(seed=0)}
+
+
+def _as_optuna(space: Any, trials: pd.DataFrame, metric: str) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -165,8 +178,7 @@ def _ped_anova(space: Any, trials: pd.DataFrame, metric: str) -> dict[str, float
         known = {name: trial[name] for name in distributions if trial[name] == trial[name]}
         params = {str(name): distributions[str(name)] for name in known}
         study.add_trial(optuna.create_trial(params=known, distributions=params, value=trial["value"]))
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+    return study
 
 
 def _distribution(dimension: Any) -> Any:
@@ -190,16 +202,20 @@ def importance(results: Results) -> "Figure | None":
     frame = importances(results)
     if frame.empty:
         return None
-    means = frame.groupby("hyperparameter")["importance"].mean().sort_values()
+    means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0, fill_value=0.0)
+    means = means.sort_values("PED-ANOVA")
     with style():
-        figure = Figure(figsize=(4.2, 0.8 + 0.3 * len(means)))
+        figure = Figure(figsize=(4.6, 1.0 + 0.42 * len(means)))
         axes = figure.add_subplot()
-        axes.barh(range(len(means)), means, height=0.55, color=BLUE)
-        for place, name in enumerate(means.index):
-            dots = frame.loc[frame["hyperparameter"] == name, "importance"]
-            axes.plot(dots, [place] * len(dots), ".", color=GREY, mec="white", mew=0.4, ms=5)
+        for measure, colour, shift in (("PED-ANOVA", BLUE, 0.2), ("fANOVA", ORANGE, -0.2)):
+            places = np.arange(len(means)) + shift
+            axes.barh(places, means[measure], height=0.34, color=colour, label=measure)
+            for place, name in zip(places, means.index, strict=True):
+                dots = frame.loc[(frame["hyperparameter"] == name) & (frame["measure"] == measure), "importance"]
+                axes.plot(dots, [place] * len(dots), ".", color=GREY, mec="white", mew=0.4, ms=5)
         axes.set_yticks(range(len(means)), list(means.index))
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("Importance (PED-ANOVA): mean, and each arm")
+        axes.set_xlabel("Importance: mean, and each arm")
         axes.set_xlim(left=0)
+        axes.legend(loc="lower right")
     return figure

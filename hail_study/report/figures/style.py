@@ -52,6 +52,8 @@ _RC: Final[dict[Any, Any]] = {
     "svg.hashsalt": "hail-study",
     "pdf.fonttype": 42,
 }
+_MARGIN: Final = 0.1
+"""Inches around what is drawn."""
 _METADATA: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 
 
@@ -76,11 +78,18 @@ def band(
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG beside each other; equal figures give equal bytes."""
+    """Write a figure as SVG, PDF and PNG beside each other; equal figures give equal bytes.
+
+    The layout is made and measured once: left to itself, Matplotlib draws twice for each format.
+    """
+    import matplotlib as mpl
+
     paths = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
     with style():
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        with mpl.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
+        whole = figure.get_tightbbox().padded(_MARGIN)
         for one in paths:
-            figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white", bbox_inches="tight")
+            figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white", bbox_inches=whole)
     return paths

@@ -10,6 +10,7 @@ from hail_study.report.caption import about_claims, about_effects, caption
 from hail_study.report.claims import describe
 from hail_study.report.grid import Grid
 from hail_study.report.layout import layout
+from hail_study.report.pareto import objectives, rows
 from hail_study.report.read import Results
 from hail_study.report.runs import failures, runs
 from hail_study.report.statistics import Verdict
@@ -20,13 +21,14 @@ _HERE: Final = Path(__file__).parent
 _SANS: Final = "'DejaVu Sans', Verdana, system-ui, sans-serif"
 
 
-def render_page(results: Results, table: Table, figures: Mapping[str, tuple[str, str]]) -> str:
+def render_page(results: Results, table: Table, figures: Mapping[str, tuple[str, str]], stamp: str = "") -> str:
     """Put a study's report on one page: verdicts, table, figures, what was run, provenance, how to reproduce.
 
     Args:
         results: Of the study.
         table: Of these results.
         figures: Name -> what it shows, and its SVG text.
+        stamp: What the report is made of, see `hail_study.report.write.stamp`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -34,7 +36,11 @@ def render_page(results: Results, table: Table, figures: Mapping[str, tuple[str,
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.jinja").render(
-        **_results(table), **_runs(results), **_assets(), figures=[_figure(n, *one) for n, one in figures.items()]
+        stamp=stamp,
+        **_results(table),
+        **_runs(results),
+        **_assets(),
+        figures=[_figure(n, *one) for n, one in figures.items()],
     )
 
 
@@ -76,6 +82,8 @@ def _runs(results: Results) -> dict[str, Any]:
         "study": study,
         "software": software(results.provenance()["software"]),
         "runs": runs(results),
+        "objectives": objectives(results),
+        "pareto": rows(results),
         "failures": failures(results),
         "reproduce": shlex.join([str(study.path), *study.overrides]),
         "changes": {arm.name: listed([f"{k} = {v}" for k, v in arm.changes.items()]) for arm in study.arms},
