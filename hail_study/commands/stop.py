@@ -14,7 +14,8 @@ examples:
   hail-study stop studies/ablation.yaml             wait until it has ended
   hail-study stop studies/ablation.yaml --wait 0    tell it, and do not wait
 
-The driver's process is known from the lock beside the study's artifacts; it must be on this machine.
+The driver's process is known from its lock: beside the study's artifacts, or, where these are not local, among the
+temporary files of its machine. The command must be given on that machine.
 exit status: 0 it has ended or was not running, 1 it is still running after the wait
 """
 _POLL: Final = 0.2

@@ -1,6 +1,6 @@
 """Baselines into the record, beside the arms."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +12,8 @@ from hail_study.training.baselines import baseline, baselines_of
 from hail_study.training.ranks import ranks_parquet
 
 
-def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset]) -> None:
-    """Rank by what needs no training, once for each data set of the study."""
-    known = record.finished(study.file.name)
+def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset], known: Container[str]) -> None:
+    """Rank by what needs no training, once for each data set of the study; not what the record holds (`known`)."""
     code = training_version(tuple(study.file.plugins))
     with TemporaryDirectory() as folder:
         for arm in {data[arm.key].fingerprint: arm for arm in study.arms}.values():

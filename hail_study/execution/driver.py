@@ -141,18 +141,19 @@ def execute(
     store.check()
     for caution in cautions(arm.configuration for arm in study.arms):
         console.print(f"Caution: {caution}", style="yellow", highlight=False)
-    from hail_study.execution.baselines import record_baselines
     from hail_study.execution.models import keep_models
 
     record.begin(study, provenance(study.path.parent), data)
     ending = Ending(complete=False)
     try:
-        record_baselines(record, study, data)
-        _tell(console, [*taken.told, *outdated(study, agenda, trials)])
+        idle = [f"remove {part}: changes nothing, the reference is without it" for part in study.idle]
+        _tell(console, [*idle, *taken.told, *outdated(study, agenda, trials)])
         spent = _tune(study, agenda, data, record, store, console, address, trials, session)
-        ending = replace(_report(study, record, directory, agenda), spent="" if agenda.done else spent)
-        if ending.spent:
-            record.describe(f"Ended early: {ending.spent}.")
+        spent = "" if agenda.done else spent
+        record.spend(spent)
+        ending = replace(_report(study, record, directory, agenda), spent=spent)
+        if spent:
+            record.describe(f"Ended early: {spent}.")
         for path in ending.reports:
             record.attach(path, "report")
         _tell(console, files.changed())
@@ -201,9 +202,12 @@ def _tune(
         import ray
         from ray import tune
 
+        from hail_study.execution.baselines import record_baselines
         from hail_study.execution.events import Events
         from hail_study.execution.tune import StudySearcher, StudyTrainable, scheduler_for
 
+        # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
+        record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         references = {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
         trainable = tune.with_parameters(

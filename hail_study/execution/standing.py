@@ -1,11 +1,13 @@
 """How far a study is, from its file and its record alone: no data are read and nothing is trained."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from hail_study.study import Arm, Study, plan
 from hail_study.study.measures import sign
+from hail_study.study.schema import SequentialSeeds
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class ArmStanding:
     """One arm's trials.
 
     Attributes:
-        search, confirm: Trials asked for; `search` at most, where a finite space is exhausted earlier.
+        search, confirm: Trials asked for; `search` at most, where a finite space is exhausted earlier; `confirm` up to
+            the look that is reached, where seeds are added until decided.
         searched, confirmed: Trials that ended.
         failed: Of these, those that failed.
         running: Under way, or left so by a process that was killed.
@@ -64,13 +67,20 @@ def standing(study: Study, trials: pd.DataFrame, process: int | None) -> Standin
         process: From `Record.runner`.
     """
     asked = {arm.key: arm for arm in plan(study).arms}
+    looks = study.file.seeds.looks if isinstance(study.file.seeds, SequentialSeeds) else ()
     newest = trials[trials["code"].eq(trials["code"].iloc[-1])] if len(trials) else trials
     counted = newest.drop_duplicates("key", keep="last")
     arms = (
-        _arm(arm, counted[counted["arm_key"] == arm.key], asked[arm.key].search, asked[arm.key].confirm)
-        for arm in study.arms
+        _arm(arm, ours, asked[arm.key].search, _confirm(ours, looks) if looks else asked[arm.key].confirm)
+        for arm, ours in ((arm, counted[counted["arm_key"] == arm.key]) for arm in study.arms)
     )
     return Standing(study.file.name, process, tuple(arms))
+
+
+def _confirm(trials: pd.DataFrame, looks: Sequence[int]) -> int:
+    """Seeds of the look that an arm has reached, where seeds are added until decided: more may come, if it is not."""
+    begun = int((trials["phase"] == "confirm").sum())
+    return next((look for look in looks if look >= begun), max(looks, default=0))
 
 
 def _arm(arm: Arm, trials: pd.DataFrame, search: int, confirm: int) -> ArmStanding:

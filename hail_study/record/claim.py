@@ -1,13 +1,17 @@
 """One process at a time runs a study: two would continue each other's trials."""
 
+import hashlib
 import os
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from hail_study.record.artifacts import local_folder
 from hail_study.record.errors import RecordError
 from hail_study.record.location import Location
+from hail_study.record.tags import user
 
 _PAUSES: Final = (0.01, 0.05)
 
@@ -15,11 +19,12 @@ _PAUSES: Final = (0.01, 0.05)
 class Claim:
     """A lock on a study, beside its artifacts. It ends with its process, however that ends.
 
-    Where artifacts are not local there is nothing to lock, and it is up to the user.
+    Where artifacts are not local it lies among this machine's temporary files and knows of this user's processes on
+    this machine only.
     """
 
     def __init__(self, location: Location) -> None:
-        self._root = local_folder(location.artifacts or "")
+        self._root = local_folder(location.artifacts or "") or _of_this_machine(location)
         self._descriptor: int | None = None
 
     def take(self, study: str) -> None:
@@ -28,7 +33,7 @@ class Claim:
         Raises:
             RecordError: Another process has it.
         """
-        if self._root is None or self._descriptor is not None or os.name == "nt":
+        if self._descriptor is not None or os.name == "nt":
             return
         file = self._root / study / ".running"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +51,9 @@ class Claim:
         self._descriptor = descriptor
 
     def holder(self, study: str) -> int | None:
-        """The process that has a study; None where none has, or where there is nothing to lock."""
-        file = self._root / study / ".running" if self._root else None
-        if file is None or not file.exists() or os.name == "nt":
+        """The process that has a study; None where none has."""
+        file = self._root / study / ".running"
+        if not file.exists() or os.name == "nt":
             return None
         import fcntl
 
@@ -65,6 +70,12 @@ class Claim:
             with suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None
+
+
+def _of_this_machine(location: Location) -> Path:
+    """A folder for the locks of a record whose artifacts are elsewhere."""
+    place = hashlib.sha256(location.tracking.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"hail-study-{user()}", place)
 
 
 def _lock(descriptor: int) -> None:

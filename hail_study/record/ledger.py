@@ -115,6 +115,11 @@ class Ledger:
         """Replace the description of the study's run."""
         self._runs.label(self._study_run(), {names.NOTE: names.shortened(markdown)})
 
+    def spend(self, budget: str) -> None:
+        """Say on the study's run which budget ended it, or that none did."""
+        if budget or names.SPENT in self._study_run().tags:
+            self._runs.label(self._study_run(), {names.SPENT: budget})
+
     def log_model(self, run_id: str, name: str, folder: Path) -> str:
         """Keep a model beside the run that made it; see `hail_study.record.models.log`."""
         return models.log(self._connection.client, run_id, name, folder)

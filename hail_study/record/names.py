@@ -31,6 +31,7 @@ CHANGES: Final = "hail.changes"
 OVERRIDES: Final = "hail.overrides"
 PROTOCOL: Final = "hail.protocol"
 CAUTION: Final = "hail.caution"
+SPENT: Final = "hail.spent"
 
 MODEL: Final = "hail.model"
 

@@ -133,6 +133,10 @@ class Record:
         """Replace the description that MLflow shows of the study's run."""
         self._writer.put(partial(self._ledger.describe, markdown))
 
+    def spend(self, budget: str) -> None:
+        """Keep which budget ended the study, in words; empty where none did. The tag `hail.spent` of its run has it."""
+        self._writer.put(partial(self._ledger.spend, budget))
+
     def log_model(self, run_id: str, name: str, folder: Path) -> str:
         """Keep a model, as `mlflow.pyfunc.save_model` wrote it, beside the run that made it; waits until it is written.
 
@@ -248,7 +252,7 @@ class Record:
         }
 
     def runner(self, study_name: str) -> int | None:
-        """The process on this machine that runs a study now; None where none does or artifacts are not local."""
+        """The process on this machine that runs a study now; None where none does."""
         return self._claim.holder(study_name)
 
     def _read(self, request: Callable[[], T]) -> T:

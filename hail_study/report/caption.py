@@ -29,6 +29,7 @@ def caption(table: Table) -> list[str]:
         _budgets(table),
         _baselines(table),
         _aliases(table),
+        *table.stops,
         *shortfalls(table),
         *doubts(table),
     ]
@@ -37,7 +38,14 @@ def caption(table: Table) -> list[str]:
 
 def essentials(table: Table) -> list[str]:
     """The statements without which the numbers would mislead."""
-    statements = [_significance(table), _verdicts(table), _budgets(table), *shortfalls(table), *doubts(table)]
+    statements = [
+        _significance(table),
+        _verdicts(table),
+        _budgets(table),
+        *table.stops,
+        *shortfalls(table),
+        *doubts(table),
+    ]
     return [statement for statement in statements if statement]
 
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.trials import select
-from hail_study.study.measures import is_cost
+from hail_study.study.measures import is_cost, sign
 from hail_study.study.protocol import cautions, protocols
-from hail_study.study.schema import SequentialSeeds
+from hail_study.study.pruning import seeds_given
+from hail_study.study.schema import Pruning, SequentialSeeds
 from hail_study.study.tasks import task_of
 from hail_study.training.metrics import gains, is_ranking
 
@@ -95,11 +96,35 @@ class Results:
         return seeds if isinstance(seeds, SequentialSeeds) else None
 
     def planned_seeds(self, arm: "Arm") -> int:
-        """Seeds an arm should have: all, or where they are added until decided, those of the look it has reached."""
+        """Seeds an arm should have: all, or those it got before it was pruned, or those of the look it has reached."""
+        if self.study.file.pruned and not arm.reference:
+            return self._unpruned_seeds(arm, self.study.file.pruned)
         if self.sequential is None:
             return len(self.study.file.seed_list)
         tried = len(self.of(arm))
         return next(look for look in self.sequential.looks if look >= tried or look == self.sequential.max)
+
+    def _unpruned_seeds(self, arm: "Arm", pruning: Pruning) -> int:
+        seeds = self.study.file.seed_list
+        better = sign(self.study.file.metrics.primary)
+        differences = better * (self._validation(arm) - self._validation(self.study.reference))
+        known = [differences.get(seed) for seed in seeds]
+        return seeds_given([None if pd.isna(one) else one for one in known], pruning.looks(len(seeds)), pruning.level)
+
+    def _validation(self, arm: "Arm") -> pd.Series:
+        """The metric that selects, by seed."""
+        trials = self.finished(arm)
+        column = f"validation/{arm.configuration.evaluation.select}"
+        return trials.get(column, pd.Series(np.nan, trials.index)).astype(float)
+
+    @property
+    def spent(self) -> str:
+        """The budget that ended the study before all was done, in words; empty where none did."""
+        tags = self.reader.tags(self.study.file.name)
+        if "spent" not in tags:
+            return ""
+        known = tags.loc[tags["kind"] == "study", "spent"].dropna().tolist()
+        return str(known[-1]) if known else ""
 
     def count(self, arm: "Arm", status: str, phase: str = "confirm") -> int:
         return int((self.of(arm, phase)["status"] == status).sum())

@@ -13,6 +13,7 @@ from hail_study.report.factorial import Effect, effects
 from hail_study.report.family import Family
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict, mean_interval
+from hail_study.report.stops import stops
 
 if TYPE_CHECKING:
     from hail_study.study import Arm
@@ -96,6 +97,7 @@ class Table:
         crossing: The cells of the crossed factors; None where the study crosses fewer than two.
         effects: Metric -> main effects and interactions, where the study crosses factors.
         provenance: Fingerprints of data and code.
+        stops: What was left out on purpose, in sentences: beyond a budget, of arms that were behind.
     """
 
     study: str
@@ -112,6 +114,7 @@ class Table:
     crossing: Crossing | None
     effects: Mapping[str, Sequence[Effect]]
     provenance: Mapping[str, Any]
+    stops: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def build_table(results: Results, users: bool = True) -> Table:
         crossing=crossing(results.study),
         effects={metric: effects(results, metric) for metric in families},
         provenance=results.provenance(),
+        stops=stops(results),
     )
 
 

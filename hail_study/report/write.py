@@ -60,9 +60,8 @@ def written(results: Results, folder: Path) -> list[Path]:
     if f'content="{stamp(results)}"' not in text:
         return []
     figures = re.findall(r'<figure id="figure-([^"]+)"', text)
-    stems = [(f"table.{suffix}",) for suffix in (*MARKUP, *DATA)]
-    stems += [tuple(f"{name}.{suffix}" for suffix in FORMATS) for name in figures]
-    paths = [folder / name for names in stems for name in names]
+    paths = [folder / f"table.{suffix}" for suffix in (*MARKUP, *DATA)]
+    paths += [folder / f"{name}.{suffix}" for name in figures for suffix in FORMATS]
     return [*paths, page] if all(path.exists() for path in paths) else []
 
 

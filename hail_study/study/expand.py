@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 
 from hail_study.study.arms import REFERENCE, Declaration, declarations
 from hail_study.study.canonical import canonical, matters
@@ -115,7 +116,7 @@ class Expansion:
         data = configuration.data
         if self._check_data and isinstance(data, FileData) and not data.path.is_file():
             path = declaration.paths.get("data.path", ("data", "path"))
-            self._problems.add(path, f"no such file: {data.path}" if not data.path.is_dir() else "a folder, not a file")
+            self._problems.add(path, _unreadable(data.path))
 
     def _check_task(self, configuration: Configuration, declaration: Declaration) -> None:
         """The levels and the metrics must suit the task that the data set."""
@@ -181,3 +182,10 @@ class Expansion:
             or factor in candidate.pinned
         }
         return declared or differs
+
+
+def _unreadable(path: Path) -> str:
+    """Why a data file cannot be one; `???` is how study files mark what the user must give."""
+    if str(path) == "???":
+        return "needs a value: give it on the command line (data.path=ratings.csv) or write it here"
+    return "a folder, not a file" if path.is_dir() else f"no such file: {path}"

@@ -143,6 +143,11 @@ class Study:
         """The arm that the others are compared with."""
         return self.arms[0]
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Components of `remove` that the reference does not have: removing them changes nothing."""
+        return tuple(part for part in self.file.remove if f"without {part}" in self.reference.names)
+
     def arm(self, name: str) -> Arm:
         """An arm by any of its names, its key, or a level that only one arm is named by (`med`).
 

@@ -54,6 +54,7 @@ class Plan:
         concurrent: Trials at a time.
         power: What the seeds can show.
         unsearched: Dimensions that no arm searches.
+        idle: Components of `remove` that the reference does not have.
         claims: The study's claims.
         protocols: How the arms are judged, each way once.
         cautions: What makes that misleading.
@@ -65,6 +66,7 @@ class Plan:
     concurrent: int
     power: Power
     unsearched: tuple[str, ...]
+    idle: tuple[str, ...]
     claims: tuple[str, ...]
     protocols: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -131,6 +133,7 @@ def plan(
         concurrent=concurrent or compute.concurrent or max(1, int((os.cpu_count() or 1) / compute.cpus)),
         power=power_of(len(study.file.seed_list), len(study.arms) - 1, study.file.metrics.confidence),
         unsearched=tuple(factor for factor in declared if factor not in searched),
+        idle=study.idle,
         claims=tuple(study.file.claims),
         protocols=tuple(protocols(arm.configuration for arm in study.arms)),
         cautions=tuple(cautions(arm.configuration for arm in study.arms)),

@@ -51,6 +51,7 @@ def _counted(plan: Plan) -> str:
 def _notes(plan: Plan) -> list[str]:
     notes = [("also named", f"{arm.name}: {', '.join(arm.names[1:])}") for arm in plan.arms if arm.names[1:]]
     notes += [("not searched", f"{factor}: every arm sets it, or it matters in none") for factor in plan.unsearched]
+    notes += [("changes nothing", f"remove {part}: the reference is without it") for part in plan.idle]
     notes.append(("seeds", f"{', '.join(map(str, plan.seeds))}: the same for every arm"))
     notes += _power(plan.power)
     notes += [("claim", claim) for claim in plan.claims]

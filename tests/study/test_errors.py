@@ -43,6 +43,7 @@ def matches(line: str, beginning: str) -> bool:
             '2:16: data.source: "fle" is not one of planted, ...; did',
         ),
         ("data: {source: file, path: nowhere.csv}", "2:28: data.path: no such file: nowhere.csv"),
+        ("data: {source: file, path: '???'}", "2:28: data.path: needs a value: give it on the command line"),
         ("data: {source: file, path: .}", "2:28: data.path: a folder, not a file"),
         ("data: [1]", "2:7: data: must be a mapping, not [1]"),
         ("base:", "2:6: base: must be a mapping, not null"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hail_study.study import plan
+from hail_study.study import load, plan
 from hail_study.study.plan_text import duration
 from hail_study.study.power import detectable_effect, power_of, seeds_needed, smallest_p
 
@@ -112,3 +112,13 @@ def test_one_seed_detects_nothing() -> None:
 
 def test_a_study_of_one_arm_compares_nothing(study) -> None:
     assert "smallest p" not in plan(study("seeds: 3")).render()
+
+
+def test_a_removal_that_changes_nothing_is_pointed_out(tmp_path) -> None:
+    path = tmp_path / "idle.yaml"
+    path.write_text("name: idle\nbase: {peers: {count: 1}}\nremove: {med: {peers.coupling: independent}}\nseeds: 2\n")
+    found = plan(load(path))
+    assert found.idle == ("med",)
+    assert "remove med: the reference is without it" in found.render()
+    path.write_text("name: idle\nbase: {peers: {count: 2}}\nremove: {med: {peers.coupling: independent}}\nseeds: 2\n")
+    assert plan(load(path)).idle == ()

@@ -202,7 +202,7 @@ def importance(results: Results) -> "Figure | None":
     frame = importances(results)
     if frame.empty:
         return None
-    means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0, fill_value=0.0)
+    means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0).fillna(0.0)
     means = means.sort_values("PED-ANOVA")
     with style():
         figure = Figure(figsize=(4.6, 1.0 + 0.42 * len(means)))

@@ -31,6 +31,7 @@ def plain(table: Table) -> dict[str, Any]:
         "family_size": {metric: family.size for metric, family in families},
         "seeds": list(table.seeds),
         "budgets": {"search_trials_per_arm": table.planned_search, "seeds_per_arm": len(table.seeds)},
+        "stops": list(table.stops),
         "arms": [_row(row, table.families) for row in table.arms],
         "baselines": [
             {"arm": name, "metrics": {metric: {"mean": _number(value)} for metric, value in values.items()}}

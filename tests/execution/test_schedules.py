@@ -1,0 +1,112 @@
+"""Schedulers, budgets and the mirror through the real Ray Tune, with trials that train nothing."""
+
+import io
+
+import optuna
+import pytest
+from rich.console import Console
+
+from hail_study.execution import execute
+from hail_study.execution.simulated import SimulatedSession
+from hail_study.record import Record
+from hail_study.report import results
+from hail_study.report.write import written
+from hail_study.study import load
+
+pytestmark = pytest.mark.ray
+
+STUDY = """\
+name: scheduled
+data: {source: planted, users: 60, items: 40, length: 8, max_length: 8}
+base: {training: {epochs: 9}}
+vary: {peers.count: [1]}
+search: {trials: 6, generation: 6, space: {training.learning_rate: {low: 0.0001, high: 0.1, log: true}}}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def run(local_ray, tmp_path, monkeypatch):
+    """Run the study with overrides; returns its ending, its trials and what was printed."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "scheduled.yaml"
+    path.write_text(STUDY)
+
+    def go(*overrides):
+        study, said = load(path, overrides), io.StringIO()
+        record = Record(study.file.record, tmp_path)
+        ending = execute(study, record, tmp_path, Console(file=said, width=200), session=SimulatedSession)
+        return ending, Record(study.file.record, tmp_path).trials("scheduled"), said.getvalue()
+
+    return go
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["{name: asha, grace: 1}", "{name: hyperband, grace: 1, brackets: 2}", "{name: median, grace: 1}"]
+)
+def test_schedulers_stop_search_trials_and_no_others(run, scheduler):
+    ending, trials, _ = run(f"++search.scheduler={scheduler}")
+    assert ending.complete
+    search, confirm = (trials[trials["phase"] == phase] for phase in ("search", "confirm"))
+    assert len(search) == 2 * 6
+    assert set(search["status"]) == {"finished", "pruned"}
+    assert set(confirm["status"]) == {"finished"}
+    assert (search.loc[search["status"] == "pruned", "epochs"] < 9).all()
+
+
+def test_a_population_is_trained_round_by_round_and_its_schedule_recorded(run):
+    ending, trials, _ = run("++search.scheduler={name: pbt, interval: 3}")
+    assert ending.complete
+    search, confirm = (trials[trials["phase"] == phase] for phase in ("search", "confirm"))
+    assert len(search) == 2 * 6 * 3
+    assert set(trials["status"]) == {"finished"}
+    assert (search["epochs"] == 3).all()
+    for _, ours in confirm.groupby("arm_key"):
+        assert len({repr(schedule) for schedule in ours["schedule"]}) == 1
+    again, same, _ = run("++search.scheduler={name: pbt, interval: 3}")
+    assert again.complete
+    assert list(same["run_id"]) == list(trials["run_id"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"), [("{trials: 9}", "9 trials"), ("{hours: 0.0000001}", "hours"), ("{gpu_hours: 0.002}", "GPU")]
+)
+def test_a_spent_budget_ends_the_study_with_what_it_has(run, budget, said, tmp_path, monkeypatch):
+    monkeypatch.setattr("hail_study.execution.driver.wants", lambda compute: {"CPU": 1})
+    gpus = ["++compute={gpus: 1}"] if "gpu" in budget else []
+    monkeypatch.setattr("hail_study.execution.cluster.wants", lambda compute: {"CPU": 1})
+    ending, trials, _ = run(f"++budget={budget}", *gpus)
+    assert not ending.complete
+    assert said in ending.spent
+    assert set(trials["status"]) <= {"finished"}
+    if ending.table:
+        assert said in ending.table.stops[0]
+    longer, whole, _ = run()
+    assert longer.complete
+    assert longer.spent == ""
+    assert longer.table.stops == ()
+    assert set(trials["key"]) <= set(whole["key"])
+    assert whole["key"].is_unique
+
+
+def test_searches_are_copied_once_to_an_optuna_storage(run, tmp_path):
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    _, trials, _ = run(f"++search.mirror={storage}")
+    run(f"++search.mirror={storage}", "seeds=3")
+    names = optuna.study.get_all_study_names(storage)
+    assert sorted(names) == ["scheduled/peers.count=1", "scheduled/reference"]
+    copied = [trial for name in names for trial in optuna.load_study(study_name=name, storage=storage).trials]
+    searched = trials[trials["phase"] == "search"]
+    assert len(copied) == len(searched) == 12
+    assert {round(trial.value, 9) for trial in copied} == {round(v, 9) for v in searched["validation/ndcg@10"]}
+
+
+def test_a_finished_study_given_again_keeps_its_report(run, tmp_path):
+    first, _, _ = run()
+    page = tmp_path / "reports" / "scheduled" / "report.html"
+    made = page.stat().st_mtime_ns
+    again, _, _ = run()
+    assert again.table == first.table
+    assert page.stat().st_mtime_ns == made
+    study = load(tmp_path / "scheduled.yaml")
+    assert set(again.reports) == set(written(results(Record(study.file.record, tmp_path), study), page.parent))
