@@ -3,6 +3,8 @@
 python benchmarks/scale.py --trials 1000          agenda, Optuna, record, report
 python benchmarks/scale.py --trials 1000 --ray    and Ray Tune
 python benchmarks/scale.py --plan 100000          a plan only
+
+Times are given by the clock on the wall and, in brackets, of this process on its CPU: others may use the machine too.
 """
 
 import argparse
@@ -59,43 +61,60 @@ def _study(folder: Path, trials: int) -> Study:
 
 
 def _plan(folder: Path, trials: int) -> None:
-    start = time.perf_counter()
+    watch = Watch()
     found = plan(_study(folder, trials))
     found.render()
-    print(f"plan of {found.trials} trials in {len(found.arms)} arms: {time.perf_counter() - start:.1f} s")
+    print(f"plan of {found.trials:,} trials in {len(found.arms):,} arms: {watch}")
 
 
 def _without_ray(folder: Path, trials: int) -> None:
     study = _study(folder, trials)
     record = Record(study.file.record, folder)
     agenda = open_agenda(study, datasets(study), record.trials(study.file.name))
-    start = time.perf_counter()
-    costs = simulate(study, record, agenda)
-    took = time.perf_counter() - start
+    watch = Watch()
+    costs = simulate(study, record, agenda, clock=time.process_time)
     first, last = (statistics.fmean(part) * 1000 for part in (costs[:100], costs[-100:]))
-    print(f"{len(costs)} trials: {took:.1f} s; a trial {first:.1f} ms in the first 100, {last:.1f} ms in the last 100")
+    print(f"{len(costs):,} trials: {watch}; CPU a trial {first:.1f} ms in the first 100, {last:.1f} ms in the last 100")
     _report(study, folder)
+    _again(study, folder)
 
 
 def _with_ray(folder: Path, trials: int) -> None:
     study = _study(folder, trials)
-    start = time.perf_counter()
+    watch = Watch()
     execute(study, Record(study.file.record, folder), folder, Console(file=io.StringIO()), session=SimulatedSession)
-    took = time.perf_counter() - start
     ended = Record(study.file.record, folder).trials("scale")
     ended = ended[ended["phase"] != "baseline"].sort_values("started")["started"]
     gaps = ended.diff().dt.total_seconds().dropna() * 1000
     print(
-        f"{len(ended)} trials with Ray: {took:.1f} s; from one start to the next {gaps[:100].mean():.1f} ms in the "
+        f"{len(ended):,} trials with Ray: {watch}; from one start to the next {gaps[:100].mean():.1f} ms in the "
         f"first 100, {gaps[-100:].mean():.1f} ms in the last 100"
     )
 
 
 def _report(study: Study, folder: Path) -> None:
-    start = time.perf_counter()
-    write_report(results(Record(study.file.record, folder), study), folder / "report")
+    watch = Watch()
+    write_report(results(Record(study.file.record, folder), study), folder / "reports" / "scale")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"report: {time.perf_counter() - start:.1f} s; the process has used at most {memory:.2f} GB")
+    print(f"report: {watch}; the process has used at most {memory:.2f} GB")
+
+
+def _again(study: Study, folder: Path) -> None:
+    """The whole command, on the study that is finished."""
+    watch = Watch()
+    ending = execute(study, Record(study.file.record, folder), folder, Console(file=io.StringIO()))
+    assert ending.complete
+    print(f"the finished study given again, to its table: {watch}")
+
+
+class Watch:
+    """Time since it was made, on the wall and of this process."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def __str__(self) -> str:
+        return f"{time.perf_counter() - self._wall:.1f} s ({time.process_time() - self._cpu:.1f} s)"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,122 @@
+"""What a trial costs beside its training: this harness against bare Ray Tune with its MLflow callback, in one run.
+
+    python benchmarks/overhead.py --trials 60 > analysis/results/harness/overhead.md
+
+Both run trials of five epochs that train nothing, on one Ray cluster with two slots and reused actors, and write the
+same 14 metrics an epoch to an MLflow database (SQLite). Bare Tune gets its best settings: a class Trainable, other
+loggers off. They take turns, so that a busy machine is busy for both; start-up is taken off by a first short run each.
+"""
+
+import argparse
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from hail_study.execution import execute
+from hail_study.execution.cluster import prepare_environment
+from hail_study.execution.simulated import SimulatedSession
+from hail_study.record import Record
+from hail_study.study import load
+
+_EPOCHS = 5
+_METRICS = 14
+_SLOTS = 2
+_STUDY = """\
+name: overhead
+data: {{source: planted, users: 60, items: 40, length: 8, max_length: 8}}
+base: {{training: {{epochs: {epochs}}}}}
+seeds: {trials}
+compute: {{concurrent: {slots}}}
+"""
+
+
+class ManyMetrics(SimulatedSession):
+    """A simulated trial with as many metrics an epoch as bare Tune reports."""
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        more = {f"validation/metric_{index}": 0.5 for index in range(_METRICS - 3)}
+        return result | {"entries": [entry | more for entry in result["entries"]]}
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--turns", type=int, default=2)
+    arguments = parser.parse_args()
+    prepare_environment()
+    import ray
+
+    ray.init(address="local", num_cpus=_SLOTS, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    kinds: dict[str, Callable[[Path, int], None]] = {"hail-study": _ours, "Ray Tune, MLflowLoggerCallback": _bare}
+    rows: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for turn in range(arguments.turns):
+        for kind, run in kinds.items():
+            short, long = (_timed(run, trials) for trials in (4, 4 + arguments.trials))
+            rows[kind].append(tuple((b - a) / arguments.trials * 1000 for a, b in zip(short, long, strict=True)))  # type: ignore[arg-type]
+            print(f"<!-- turn {turn + 1}, {kind}: {rows[kind][-1][0]:.0f} ms -->", flush=True)
+    print(
+        f"{arguments.trials} trials of {_EPOCHS} epochs, {_METRICS} metrics an epoch, {_SLOTS} at a time; ms a trial.\n"
+    )
+    print("| | on the wall, each turn | CPU of the driver, each turn |\n| --- | --- | --- |")
+    for kind, turns in rows.items():
+        wall, cpu = (", ".join(f"{one:.0f}" for one in column) for column in zip(*turns, strict=True))
+        print(f"| {kind} | {wall} | {cpu} |")
+
+
+def _timed(run: Callable[[Path, int], None], trials: int) -> tuple[float, float]:
+    with TemporaryDirectory() as folder:
+        wall, cpu = time.perf_counter(), time.process_time()
+        run(Path(folder), trials)
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _ours(folder: Path, trials: int) -> None:
+    path = folder / "overhead.yaml"
+    path.write_text(_STUDY.format(epochs=_EPOCHS, trials=trials, slots=_SLOTS))
+    study = load(path)
+    record = Record(study.file.record, folder)
+    execute(study, record, folder, Console(file=io.StringIO()), session=ManyMetrics)
+
+
+def _bare(folder: Path, trials: int) -> None:
+    from ray import tune
+    from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+    class Nothing(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self._epoch = 0
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self._epoch = 0
+            return True
+
+        def step(self) -> dict[str, Any]:
+            self._epoch += 1
+            return {f"metric_{index}": 0.5 for index in range(_METRICS)} | {"done": self._epoch == _EPOCHS}
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            pass
+
+        def load_checkpoint(self, checkpoint: Any) -> None:
+            pass
+
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_SLOTS)
+    callback = MLflowLoggerCallback(tracking_uri=f"sqlite:///{folder}/mlflow.db", experiment_name="overhead")
+    tune.Tuner(
+        tune.with_resources(Nothing, {"CPU": 1}),
+        param_space={"seed": tune.grid_search(list(range(trials)))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=_SLOTS, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=str(folder / "tune"), callbacks=[callback], verbose=0),
+    ).fit()
+
+
+if __name__ == "__main__":
+    main()
