@@ -23,7 +23,7 @@ def outdated(study: Study, agenda: Agenda, trials: pd.DataFrame) -> Iterator[str
     for arm in study.arms:
         ours = ended[ended["arm_key"] == arm.key]
         other_data = int((ours["fingerprint"] != agenda.arms[arm.key].fingerprint).sum())
-        other_code = int((ours["code"] != training_version(tuple(study.file.plugins))).sum())
+        other_code = int((ours["code"] != code).sum())
         if len(ours) and other_data == len(ours):
             yield f"{arm.name}: the data changed since its {len(ours)} recorded trials, which no longer count"
         elif len(ours) and other_code == len(ours):
