@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "run": "train what the record does not hold yet, and report; the same command continues",
     "plan": "what would be trained, for how long, and what the seeds can show; starts nothing",
     "status": "how far a study is, while it runs or afterwards",
+    "submit": "run a study on a cluster that `ray up` started",
     "stop": "end a running study cleanly; it continues where it stood",
     "report": "tables, figures and report.html again, from the record alone",
     "compare": "two studies, or two versions of one, arm by arm",
@@ -24,7 +25,7 @@ COMMANDS: Final = {
     "new": "a commented study file, from questions or options",
     "schema": "the study file's JSON Schema, for editors",
     "doctor": "versions, GPU, Ray, MLflow, disk and clock, each with its remedy",
-    "ui": "MLflow's pages on a study's record",
+    "ui": "MLflow's pages on a study's record; on a cluster, the Ray dashboard too",
     "completion": "completion for bash, zsh or fish",
 }
 
@@ -44,7 +45,7 @@ _EXPECTED: Final = {
     "hail_study.study.errors": "StudyError",
     "hail_study.data.errors": "DataError",
     "hail_study.record.errors": "RecordError",
-    "hail_study.execution.cluster": "NoCluster",
+    "hail_study.execution.room": "NoCluster",
     "hail_study.report.read": "NoResults",
     "hail_study.serving.export": "NothingToExport",
     "hail_study.commands.exits": "Refused",

@@ -128,7 +128,7 @@ def _memory() -> Iterator[Finding]:
 
 
 def _study(path: Path) -> Iterator[Finding]:
-    from hail_study.execution.driver import absolute
+    from hail_study.execution.driver import storage
     from hail_study.execution.store import Store
     from hail_study.record import Record, RecordError
     from hail_study.study import load
@@ -141,12 +141,12 @@ def _study(path: Path) -> Iterator[Finding]:
         yield from clock(record.location.tracking)
     except RecordError as error:
         yield Finding("record", "wrong", str(error), "start the server, or change record.tracking")
-    storage = absolute(study.file.compute.storage, Path.cwd())
+    place = storage(study.file.compute, Path.cwd())
     try:
-        Store(storage).check()
-        yield Finding("store", "ok", storage)
+        Store(place).check()
+        yield Finding("store", "ok", place)
     except OSError as error:
-        yield Finding("store", "wrong", f"{storage}: {error}", "make the folder writable, or change compute.storage")
+        yield Finding("store", "wrong", f"{place}: {error}", "make the folder writable, or change compute.storage")
 
 
 def clock(tracking: str) -> Iterator[Finding]:
@@ -170,11 +170,12 @@ def _ray(address: str | None) -> Iterator[Finding]:
     if not wanted:
         yield Finding("ray", "ok", f"a local one is started for each study on {socket.gethostname()}")
         return
-    from hail_study.execution.cluster import NoCluster, cluster
+    from hail_study.execution.cluster import cluster
+    from hail_study.execution.room import NoCluster
     from hail_study.study import Compute
 
     try:
-        with cluster(Compute(), wanted) as slots:
-            yield Finding("ray", "ok", f"{wanted}: room for {slots} trials of one CPU")
+        with cluster(Compute(wait_seconds=0), wanted) as room:
+            yield Finding("ray", "ok", f"{wanted}: room for {room.slots} trials of one CPU")
     except NoCluster as error:
         yield Finding("ray", "wrong", str(error), "ray start --head, or unset RAY_ADDRESS")

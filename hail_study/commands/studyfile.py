@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from hail_study.study import Study
 
 
-def study_options(parser: argparse.ArgumentParser) -> None:
+def study_options(parser: argparse.ArgumentParser, what: str = "the study file (YAML)") -> None:
     """A study file and changes of it."""
-    parser.add_argument("study", type=Path, help="the study file (YAML)")
+    parser.add_argument("study", type=Path, help=what)
     parser.add_argument("overrides", nargs="*", metavar="path=value", help="changes of the study file")
 
 

@@ -1,10 +1,11 @@
 """A Ray cluster to run on: a local one for the time of the study, or one that exists."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from hail_study.execution.room import NoCluster, Room
 from hail_study.study import Compute
 
 _ENVIRONMENT: Final = {
@@ -20,8 +21,8 @@ _ENVIRONMENT: Final = {
 _STARTS: Final = 3
 
 
-class NoCluster(RuntimeError):
-    """The cluster cannot be reached, or nothing of the study fits on it."""
+_LOOPBACK: Final = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+"""Without it Ray listens on every address of the machine even for a study of one. Read when Ray is imported."""
 
 
 def prepare_environment() -> None:
@@ -31,26 +32,32 @@ def prepare_environment() -> None:
 
 
 @contextmanager
-def cluster(compute: Compute, address: str | None = None) -> Iterator[int]:
-    """Connect to Ray, or start it here; yields the number of trials that fit at a time.
+def cluster(compute: Compute, address: str | None = None, say: Callable[[str], None] = print) -> Iterator[Room]:
+    """Connect to Ray, or start it here, for this machine only; yields what fits on it.
 
     Args:
         compute: The study's `compute` section.
         address: Wins over `RAY_ADDRESS`, which wins over `compute.address`.
+        say: Told when a node is waited for.
 
     Raises:
-        NoCluster: See there.
+        NoCluster: There is none, or nothing fits on it, not even after `compute.wait_seconds` where nodes may join.
     """
+    wanted = address or os.environ.get("RAY_ADDRESS") or compute.address
+    if wanted == "local":
+        os.environ.setdefault(*_LOOPBACK)
     prepare_environment()
     import ray
 
-    wanted = address or os.environ.get("RAY_ADDRESS") or compute.address
     ours = not ray.is_initialized()
     if ours:
         _connect(wanted)
+    room = Room(compute, grows=wanted != "local")
     try:
-        yield _slots(compute, ray.cluster_resources())
+        room.wait(compute.wait_seconds, say)
+        yield room
     finally:
+        room.ask(0)
         if ours:
             ray.shutdown()
 
@@ -83,27 +90,3 @@ def _init(wanted: str) -> None:
 
 def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def wants(compute: Compute) -> dict[str, float]:
-    """What one trial takes, in Ray's words."""
-    memory = {"memory": compute.memory * 1e9} if compute.memory else {}
-    return {"CPU": compute.cpus, **({"GPU": compute.gpus} if compute.gpus else {}), **memory, **compute.resources}
-
-
-def _slots(compute: Compute, resources: dict[str, float]) -> int:
-    """Trials that fit at a time. Tune is told: without it all short trials land on one node."""
-    wanted = wants(compute)
-    fitting = min(int(resources.get(name, 0) / amount + 1e-9) for name, amount in wanted.items())
-    if fitting < 1:
-        wanted.setdefault("GPU", 0)
-        need = " and ".join(_amount(name, amount) for name, amount in wanted.items())
-        have = " and ".join(_amount(name, resources.get(name, 0)) for name in wanted)
-        raise NoCluster(f"a trial needs {need}, the cluster has {have}")
-    return min(fitting, compute.concurrent or fitting)
-
-
-def _amount(name: str, amount: float) -> str:
-    if name == "memory":
-        return f"{amount / 1e9:g} GB of memory"
-    return f"{amount:g} {name}s" if name in ("CPU", "GPU") else f"{amount:g} of {name}"

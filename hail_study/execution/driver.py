@@ -13,22 +13,24 @@ from rich.console import Console
 from hail_study.data import Dataset, prepare
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
-from hail_study.execution.cluster import cluster, wants
+from hail_study.execution.cluster import cluster
 from hail_study.execution.notices import DataFiles, outdated
 from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
+from hail_study.execution.room import wants
 from hail_study.execution.sampling import Tried
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
-from hail_study.study import Place, Problem, Study, StudyError, cautions
+from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
     from hail_study.execution.session import Session
+    from hail_study.execution.tune import StudySearcher
     from hail_study.report import Table
 
 
@@ -137,7 +139,7 @@ def execute(
     agenda = open_agenda(study, data, trials, _keys(study, rerun), taken.trials)
     if agenda.peek() is None and agenda.done:
         return _report(study, record, directory, agenda)
-    store = Store(absolute(study.file.compute.storage, directory))
+    store = Store(storage(study.file.compute, directory))
     store.check()
     for caution in cautions(arm.configuration for arm in study.arms):
         console.print(f"Caution: {caution}", style="yellow", highlight=False)
@@ -195,56 +197,91 @@ def _tune(
     session: "type[Session] | None",
 ) -> str:
     """Train; returns the budget that ended it, in words, or nothing."""
-    compute = study.file.compute
     recorder = Recorder(record, store, agenda)
     # Ray takes SIGTERM for itself when it starts, so the handler comes after it.
-    with cluster(compute, address) as slots, termination_as_interrupt(record), Progress(agenda, console) as progress:
-        import ray
-        from ray import tune
+    with (
+        cluster(study.file.compute, address, lambda line: _tell(console, [line])) as room,
+        store.marked() as mark,
+        termination_as_interrupt(record),
+        Progress(agenda, console) as progress,
+    ):
+        room.check_reach(store, mark)
+        from hail_study.execution.tune import StudySearcher
 
         from hail_study.execution.baselines import record_baselines
-        from hail_study.execution.events import Events
-        from hail_study.execution.tune import StudySearcher, StudyTrainable, scheduler_for
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        references = {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
-        trainable = tune.with_parameters(
-            StudyTrainable,
-            datasets=references,
-            storage=store.uri,
-            interval=compute.checkpoint_seconds,
-            system_seconds=study.file.record.system_seconds,
-            plugins=study.file.plugins,
-            folder=str(study.path.parent.resolve()),
-            threads=compute.threads or max(1, int(compute.cpus)),
-            memory=compute.memory,
-            **({"session": session} if session else {}),
-        )
-        nodes = sum(node["Alive"] for node in ray.nodes())
-        searcher = StudySearcher(agenda, Spending(study.file.budget, compute, trials, nodes, time.time()))
-        tune.Tuner(
-            tune.with_resources(trainable, tune.PlacementGroupFactory([wants(compute)])),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=scheduler_for(study.file.search, study.file.base.training.epochs, study.file.metrics.primary),
-                num_samples=-1,
-                max_concurrent_trials=slots,
-                reuse_actors=True,
-                trial_name_creator=lambda trial: trial.trial_id,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{study.file.name}-tune",
-                storage_path=store.uri,
-                callbacks=[Events([recorder, progress, *_mirrors(study)])],
-                failure_config=tune.FailureConfig(max_failures=compute.retries),
-                verbose=0,
-            ),
-        ).fit()
+        searcher = StudySearcher(agenda, _spending(study, trials), room)
+        trainable = _trainable(study, data, store, mark, session)
+        _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
     return searcher.spent
+
+
+def _spending(study: Study, trials: pd.DataFrame) -> Spending:
+    import ray
+
+    nodes = sum(node["Alive"] for node in ray.nodes())
+    return Spending(study.file.budget, study.file.compute, trials, nodes, time.time())
+
+
+def _trainable(
+    study: Study, data: Mapping[str, Dataset], store: Store, mark: str, session: "type[Session] | None"
+) -> Any:
+    """What Tune starts; the data travel once."""
+    import ray
+    from ray import tune
+
+    from hail_study.execution.tune import StudyTrainable
+
+    compute = study.file.compute
+    trainable = tune.with_parameters(
+        StudyTrainable,
+        datasets={prepared.fingerprint: ray.put(prepared) for prepared in data.values()},
+        storage=store.uri,
+        mark=mark,
+        interval=compute.checkpoint_seconds,
+        system_seconds=study.file.record.system_seconds,
+        plugins=study.file.plugins,
+        folder=str(study.path.parent.resolve()),
+        threads=compute.threads or max(1, int(compute.cpus)),
+        memory=compute.memory,
+        **({"session": session} if session else {}),
+    )
+    return tune.with_resources(trainable, tune.PlacementGroupFactory([wants(compute)]))
+
+
+def _tuner(
+    study: Study, trainable: Any, searcher: "StudySearcher", store: Store, observers: Sequence["Observer"]
+) -> Any:
+    """Tune, which asks the searcher and nobody else how many trials may run at a time."""
+    from ray import tune
+
+    from hail_study.execution.events import Events
+    from hail_study.execution.losses import Losses
+    from hail_study.execution.tune import scheduler_for
+
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
+    file = study.file
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler_for(file.search, file.base.training.epochs, file.metrics.primary),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.trial_id,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{file.name}-tune",
+            storage_path=store.uri,
+            callbacks=[Losses(file.compute.retries), Events(observers)],
+            failure_config=tune.FailureConfig(max_failures=-1),
+            verbose=0,
+        ),
+    )
 
 
 def _mirrors(study: Study) -> list["Observer"]:
@@ -263,6 +300,7 @@ def _keys(study: Study, names: Sequence[str]) -> list[str]:
         raise StudyError([Problem(f"--rerun: {error.args[0]}", "", Place(0, 0, "command line"))]) from error
 
 
-def absolute(storage: str, directory: Path) -> str:
-    """A checkpoint store's folder made absolute; a URI as it is."""
-    return storage if "://" in storage else str((directory / storage).resolve())
+def storage(compute: Compute, directory: Path) -> str:
+    """Where a study's checkpoints are kept: a URI, or a folder made absolute."""
+    named = compute.storage or os.environ.get("HAIL_STORAGE") or ".hail"
+    return named if "://" in named else str((directory / named).resolve())

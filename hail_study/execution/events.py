@@ -1,14 +1,14 @@
 """Tune's callbacks, turned into the few events a study knows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
 from hail_study.execution.agenda import Outcome
-from hail_study.execution.tune import TICKET, outcome_of
+from hail_study.execution.losses import loss_of
+from hail_study.execution.tune import Ticket, outcome_of
 from hail_study.study import TrialSpec
 
 
@@ -17,6 +17,9 @@ class Observer(Protocol):
 
     def started(self, spec: TrialSpec) -> None:
         """A worker takes the trial up, for the first time or again."""
+
+    def taken_up(self, spec: TrialSpec, node: str, epoch: int) -> None:
+        """A process on `node` trains it from the end of `epoch` on; told with its first result."""
 
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         """One epoch was trained (an entry of `Trial.history`); after a loss the same epoch may come twice."""
@@ -43,6 +46,8 @@ class Events(Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         for observer in self._observers:
+            if "resumed" in result:
+                observer.taken_up(_spec(trial), result["hostname"], result["resumed"])
             for entry in result.get("entries", ()):
                 observer.epoch(_spec(trial), entry)
 
@@ -51,24 +56,12 @@ class Events(Callback):  # type: ignore[misc]
         self._end(trial, outcome_of(result), result.get("metrics", {}), result.get("error"))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._end(trial, Outcome("failed"), {}, _reason(trial))
+        self._end(trial, Outcome("failed"), {}, loss_of(trial))
 
     def _end(self, trial: TuneTrial, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         for observer in self._observers:
             observer.ended(_spec(trial), outcome, metrics, error)
 
 
-def _reason(trial: TuneTrial) -> str:
-    """Why Tune gave a trial up: one line, then all that is known."""
-    path = trial.error_file
-    if not path or not Path(path).exists():
-        return "the trial's process was lost"
-    latest = Path(path).read_text().rpartition("Failure # ")[2]
-    _, _, text = latest.partition("\n")
-    lines = text.strip().splitlines()
-    return f"{lines[-1] if 'Traceback' in text else lines[0]}\n\n{text.strip()}"
-
-
 def _spec(trial: TuneTrial) -> TrialSpec:
-    spec: TrialSpec = trial.config[TICKET].spec
-    return spec
+    return Ticket.of(trial).spec

@@ -32,6 +32,9 @@ class Mirror:
     def started(self, spec: TrialSpec) -> None:
         """Nothing is copied before a trial has ended."""
 
+    def taken_up(self, spec: TrialSpec, node: str, epoch: int) -> None:
+        """See `started`."""
+
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         """See `started`."""
 

@@ -70,6 +70,9 @@ class Progress:
     def started(self, spec: TrialSpec) -> None:
         self._running.setdefault(spec.key, _Running(spec))
 
+    def taken_up(self, spec: TrialSpec, node: str, epoch: int) -> None:
+        """Where a trial runs is the record's business."""
+
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         running = self._running.setdefault(spec.key, _Running(spec))
         running.epoch = int(entry["epoch"])

@@ -30,6 +30,9 @@ class Recorder:
         self._started.add(spec.key)
         self._record.start(spec)
 
+    def taken_up(self, spec: TrialSpec, node: str, epoch: int) -> None:
+        self._record.take_up(spec.key, node, epoch)
+
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         metrics = {name: value for name, value in entry.items() if name != "epoch"}
         self._record.epoch(spec.key, int(entry["epoch"]), metrics)

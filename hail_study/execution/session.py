@@ -4,12 +4,13 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from itertools import chain
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from hail_study.data import Dataset
 from hail_study.execution.memory import is_out_of_memory
-from hail_study.execution.store import Store
+from hail_study.execution.store import Fenced, Store
 from hail_study.study import Configuration, TrialSpec
 from hail_study.study.measures import sign
 from hail_study.tasks.task import parameters
@@ -18,6 +19,12 @@ from hail_study.training.result import trial_files
 from hail_study.training.trial import Diverged, Trial
 
 _log = logging.getLogger(__name__)
+
+PATIENCE: Final = 300.0
+"""Seconds for which a store that is full or out of reach is tried again where nothing can go on without it."""
+_WAIT: Final = 2.0
+
+T = TypeVar("T")
 
 
 class Session:
@@ -43,21 +50,25 @@ class Session:
         self._reported = self._start = spec.piece.start if spec.piece else 0
         self._kept = store.result_metrics(spec.key)
         self._opened: Trial | None = None
+        self._resumed: int | None = None
+        if self._kept is None:
+            self._attempt = self._patiently(lambda: store.claim(spec.key))
         self._saved = time.monotonic()
 
     def step(self) -> dict[str, Any]:
         """Train one epoch.
 
         Returns:
-            `entries`: history not yet reported; `epoch`; `value`: the best validation metric so far; `done`; and when
-            done `status`, `metrics` (finished) or `error` (failed). A configuration that cannot be trained (it
-            diverges, runs out of memory, raises) fails for good: only lost processes are worth another try.
+            `entries`: history not yet reported; `epoch`; `value`: the best validation metric so far; `done`; with the
+            first one `resumed`, the epoch that training went on from; and when done `status`, `metrics` (finished) or
+            `error` (failed). A configuration that cannot be trained (it diverges, runs out of memory, raises) fails for
+            good: only lost processes are worth another try.
         """
         if self._kept is not None:
             return json.loads(self._kept)  # type: ignore[no-any-return]
         try:
             return self._step()
-        except OSError:
+        except (OSError, Fenced):
             raise
         except Exception as error:
             self._opened = None
@@ -69,6 +80,7 @@ class Session:
         if self._opened is None:
             self._opened = self._new(self._spec.configuration_at(0))
             self._resume(self._opened)
+            self._resumed = self._opened.epoch
         return self._opened
 
     def _new(self, configuration: Configuration) -> Trial:
@@ -81,6 +93,8 @@ class Session:
         entries = self._trial.history[self._reported :]
         self._reported = max(self._reported, self._trial.epoch)
         result = {"entries": entries, "epoch": self._trial.epoch, "value": self._value(), "done": False}
+        if self._resumed is not None:
+            result["resumed"], self._resumed = self._resumed, None
         if self._done:
             return self._finish(result)
         self._checkpoint()
@@ -126,9 +140,23 @@ class Session:
         if self._spec.piece:
             self._save()
         finished = result | {"done": True, "status": "finished", "metrics": metrics}
-        whole = finished | {"entries": self._trial.history[self._start :]}
-        self._store.save_result(self._spec.key, files, json.dumps(whole).encode())
+        whole = {name: part for name, part in finished.items() if name != "resumed"} | {
+            "entries": self._trial.history[self._start :]
+        }
+        self._patiently(lambda: self._attempt.save_result(files, json.dumps(whole).encode()))
         return finished
+
+    def _patiently(self, action: Callable[[], T]) -> T:
+        """What `action` gives, tried again for `PATIENCE` seconds while the store cannot be written."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return action()
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                _log.warning("%s: %s; trying again", self._spec.label, error)
+                time.sleep(_WAIT)
 
     def _costs(self) -> dict[str, float]:
         own = self._trial.history[self._start :]
@@ -150,23 +178,20 @@ class Session:
             kind = "diverged"
         elif is_out_of_memory(error):
             kind = "out of memory"
-        return {
-            "entries": [],
-            "epoch": 0,
-            "value": None,
-            "done": True,
-            "status": "failed",
-            "error": f"{kind}: {error}\n\n{text}",
-        }
+        return _failure(f"{kind}: {error}\n\n{text}")
 
     def _checkpoint(self) -> None:
         if time.monotonic() - self._saved >= self._interval:
             self._save()
 
     def _save(self) -> None:
-        """A checkpoint that cannot be written costs repeated work after a loss, not the trial."""
+        """A checkpoint that cannot be written costs repeated work after a loss, not the trial.
+
+        Raises:
+            Fenced: Another process has the trial now.
+        """
         try:
-            self._store.save(self._spec.key, self._trial.epoch, self._trial.state())
+            self._attempt.save(self._trial.epoch, self._trial.state())
         except OSError as error:
             _log.warning("%s: no checkpoint at epoch %d: %s", self._spec.label, self._trial.epoch, error)
         self._saved = time.monotonic()
@@ -182,3 +207,22 @@ class Session:
                 _log.warning("%s: %s", self._spec.label, error)
             else:
                 return
+
+
+class GivenUp:
+    """Takes a `Session`'s place where a trial's process was lost too often.
+
+    Args:
+        reason: Of the last loss.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def step(self) -> dict[str, Any]:
+        """The trial's failure, as `Session.step` reports one."""
+        return _failure(self._reason)
+
+
+def _failure(error: str) -> dict[str, Any]:
+    return {"entries": [], "epoch": 0, "value": None, "done": True, "status": "failed", "error": error}

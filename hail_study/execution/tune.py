@@ -16,7 +16,8 @@ from ray.tune.search import Searcher
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
 from hail_study.execution.memory import limit_memory
-from hail_study.execution.session import Session
+from hail_study.execution.room import Room
+from hail_study.execution.session import GivenUp, Session
 from hail_study.execution.store import Store
 from hail_study.execution.system import SystemSampler
 from hail_study.study import Asha, Search, TrialSpec
@@ -28,10 +29,23 @@ TICKET = "ticket"
 
 
 class Ticket:
-    """A trial's specification inside Tune's configuration: opaque to Tune, short when it prints it."""
+    """A trial's specification inside Tune's configuration: opaque to Tune, short when it prints it.
+
+    Attributes:
+        losses: Times its process was lost.
+        given_up: Why it is not trained any more; empty while it is.
+    """
 
     def __init__(self, spec: TrialSpec) -> None:
         self.spec = spec
+        self.losses = 0
+        self.given_up = ""
+
+    @classmethod
+    def of(cls, trial: TuneTrial) -> "Ticket":
+        """The ticket that a trial of Tune's was started with."""
+        ticket: Ticket = trial.config[TICKET]
+        return ticket
 
     def __repr__(self) -> str:
         return self.spec.label
@@ -46,6 +60,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         datasets: Mapping[str, Any] | None = None,
         storage: str = "",
         interval: float = 0.0,
+        mark: str = "",
         threads: int = 1,
         memory: float | None = None,
         session: type[Session] = Session,
@@ -60,6 +75,8 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         torch.set_num_threads(threads)
         self._datasets = datasets or {}
         self._store = Store(storage)
+        if mark:
+            self._store.require(mark)
         self._interval = interval
         self._system = SystemSampler(system_seconds)
         self._begin(config)
@@ -83,8 +100,12 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         """See `save_checkpoint`."""
 
     def _begin(self, config: dict[str, Any]) -> None:
-        spec: TrialSpec = config[TICKET].spec
         self._system.begin()
+        ticket: Ticket = config[TICKET]
+        spec = ticket.spec
+        if ticket.given_up:
+            self._session: Session | GivenUp = GivenUp(ticket.given_up)
+            return
         prepared = ray.get(self._datasets[spec.fingerprint])
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
         self._session = self._kind(spec, prepared, self._store, device, self._interval)
@@ -100,10 +121,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     spent = ""
 
-    def __init__(self, agenda: Agenda, spending: Spending) -> None:
+    def __init__(self, agenda: Agenda, spending: Spending, room: Room) -> None:
         super().__init__(metric="value", mode="max")
         self._agenda = agenda
         self._spending = spending
+        self._room = room
         self.specs: dict[str, TrialSpec] = {}
         self._under_way: set[str] = set()
 
@@ -116,6 +138,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             self.spent = self._spending.spent(time.time(), len(self._under_way))
         if self.spent:
             return str(Searcher.FINISHED)
+        self._room.ask(self._agenda.planned - self._agenda.statuses.total())
+        if len(self._under_way) >= self._room.slots:
+            return None
         spec = self._agenda.next()
         if spec is not None:
             self.specs[trial_id] = spec

@@ -190,6 +190,15 @@ class Ledger:
         points = {names.EPOCH: float(epoch)} | {names.stored_curve(name): value for name, value in metrics.items()}
         trial.metrics += [Metric(name, value, timestamp, epoch) for name, value in points.items()]
 
+    def take_up(self, key: str, node: str, epoch: int) -> None:
+        """Note who trains, and how many epochs are trained again because what came of them was lost."""
+        trial = self._trial(key)
+        nodes = [*filter(None, [trial.run.tags.get(names.NODES)]), node]
+        labels = {names.NODES: names.shortened(" ".join(nodes))}
+        if (repeated := max(trial.epochs, default=epoch) - epoch) > 0:
+            labels[names.REPEATED] = str(int(trial.run.tags.get(names.REPEATED, "0")) + repeated)
+        self._runs.label(trial.run, labels)
+
     def finish(
         self,
         key: str,

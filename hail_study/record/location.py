@@ -1,5 +1,6 @@
 """Where a record is kept: what a study file says, made absolute."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,21 +49,22 @@ def locate(settings: "RecordSettings", directory: Path) -> Location:
         RecordError: The record cannot be kept there, or the URI holds a password.
     """
     directory = directory.resolve()
-    match = _SCHEME.match(settings.tracking)
+    tracking = settings.tracking or os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+    match = _SCHEME.match(tracking)
     scheme = match.group(1) if match else "sqlite"
-    _refuse_credentials(settings.tracking)
+    _refuse_credentials(tracking)
     _refuse_credentials(settings.artifacts)
     if scheme in _SERVERS:
-        return Location(settings.tracking.rstrip("/"), None)
+        return Location(tracking.rstrip("/"), None)
     artifacts = settings.artifacts if "://" in settings.artifacts else (directory / settings.artifacts).as_uri()
     if scheme in _DATABASES:
-        return Location(settings.tracking, artifacts)
+        return Location(tracking, artifacts)
     if scheme != "sqlite":
         raise RecordError(
-            f"record.tracking: {settings.tracking}: the record is a SQLite file (mlflow.db), an MLflow server (http, "
+            f"record.tracking: {tracking}: the record is a SQLite file (mlflow.db), an MLflow server (http, "
             f"https) or a database ({', '.join(_DATABASES)})"
         )
-    database = directory / _path_of(settings.tracking)
+    database = directory / _path_of(tracking)
     if database.is_dir():
         raise RecordError(f"record.tracking: {database} is a folder; name a SQLite file in it, such as mlflow.db")
     return Location(_sqlite_uri(database), artifacts, database)

@@ -91,6 +91,13 @@ class Record:
         """
         self._writer.put(partial(self._ledger.epoch, key, epoch, _checked(metrics), _now()))
 
+    def take_up(self, key: str, node: str, epoch: int) -> None:
+        """Note that a process on a node trains a trial from the end of an epoch on.
+
+        The run's tags `hail.nodes` and `hail.repeated` tell where a trial ran, and the epochs that were lost.
+        """
+        self._writer.put(partial(self._ledger.take_up, key, node, epoch))
+
     def finish(
         self,
         key: str,

@@ -63,7 +63,13 @@ class Metrics(Section):
 class RecordSettings(Section):
     """Where the record is kept. Nothing here changes a result or a key."""
 
-    tracking: Annotated[str, Field(description="MLflow tracking URI, or the path of a SQLite file.")] = "mlflow.db"
+    tracking: Annotated[
+        str | None,
+        Field(
+            description="MLflow tracking URI, or the path of a SQLite file. Default: MLFLOW_TRACKING_URI in the "
+            "environment, else mlflow.db."
+        ),
+    ] = None
     artifacts: Annotated[str, Field(description="Folder of artifacts (SQLite tracking only).")] = "mlartifacts"
     reports: Annotated[str, Field(description="Folder the reports are written to.")] = "reports"
     models: Annotated[

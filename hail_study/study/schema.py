@@ -235,9 +235,20 @@ class Compute(Section):
     ] = {}
     threads: Annotated[int | None, Field(ge=1, description="Of one trial; default: its CPUs.")] = None
     node_price: Annotated[float | None, Field(gt=0, description="Of one node for an hour, in any currency.")] = None
-    retries: Annotated[int, Field(ge=0, description="Restarts of a trial whose process or node was lost.")] = 2
+    retries: Annotated[
+        int, Field(ge=0, description="Restarts of a trial whose process was lost; lost nodes are not counted.")
+    ] = 2
+    wait_seconds: Annotated[
+        float, Field(ge=0, description="How long to wait for a first node on which a trial fits, where nodes may join.")
+    ] = 600
     checkpoint_seconds: Annotated[float, Field(ge=0, description="Least time between a trial's checkpoints.")] = 5
-    storage: Annotated[str, Field(description="Folder or URI of checkpoints, reachable from every node.")] = ".hail"
+    storage: Annotated[
+        str | None,
+        Field(
+            description="Folder or URI (s3://...) of checkpoints, reachable from every node. Default: HAIL_STORAGE in "
+            "the environment, else .hail."
+        ),
+    ] = None
 
 
 class Budget(Section):

@@ -1,13 +1,14 @@
 import pytest
 
-from hail_study.execution.cluster import NoCluster, cluster
+from hail_study.execution.cluster import cluster
+from hail_study.execution.room import NoCluster
 from hail_study.study import Compute
 
 
 def test_as_many_trials_at_a_time_as_fit(local_ray):
     for compute, slots in [(Compute(), 2), (Compute(cpus=2), 1), (Compute(cpus=0.5), 4), (Compute(concurrent=1), 1)]:
         with cluster(compute) as found:
-            assert found == slots
+            assert found.slots == slots
 
 
 def test_a_trial_that_fits_nowhere_is_refused_at_the_start(local_ray):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hail_study.execution.session import Session
-from hail_study.execution.store import Store
+from hail_study.execution.store import Attempt, Fenced, Store
 from hail_study.study import TrialSpec, configure
 
 
@@ -85,7 +85,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(tiny, tiny_d
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "save", full)
+    monkeypatch.setattr(Attempt, "save", full)
     assert run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]["status"] == "finished"
 
 
@@ -93,9 +93,33 @@ def test_a_result_that_cannot_be_kept_is_an_error_worth_another_try(tiny, tiny_d
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "save_result", full)
+    monkeypatch.setattr(Attempt, "save_result", full)
+    monkeypatch.setattr("hail_study.execution.session.PATIENCE", 0.0)
     with pytest.raises(OSError, match="No space left"):
         run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))
+
+
+def test_a_store_that_is_full_for_a_while_costs_no_trial(tiny, tiny_data, store, monkeypatch):
+    real, refusals = Attempt.save_result, iter([28, 28])
+
+    def full_for_a_while(attempt, *given):
+        if error := next(refusals, None):
+            raise OSError(error, "No space left on device")
+        real(attempt, *given)
+
+    monkeypatch.setattr(Attempt, "save_result", full_for_a_while)
+    monkeypatch.setattr("hail_study.execution.session._WAIT", 0.0)
+    assert run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]["status"] == "finished"
+    assert next(refusals, None) is None
+
+
+def test_a_worker_whose_trial_was_given_to_another_stops(tiny, tiny_data, store):
+    stale = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)
+    stale.step()
+    live = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)
+    with pytest.raises(Fenced):
+        stale.step()
+    assert run(live)[-1]["status"] == "finished"
 
 
 def test_without_an_interval_passing_no_checkpoint_is_written(tiny, tiny_data, store):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hail_study.execution.store import Store
+from hail_study.execution.store import Fenced, Store
 
 
 @pytest.fixture
@@ -16,15 +16,17 @@ def files(store):
 
 
 def test_the_newest_checkpoint_comes_first_and_only_two_are_kept(store):
+    attempt = store.claim("key")
     for epoch in (1, 2, 3):
-        store.save("key", epoch, f"state {epoch}".encode())
+        attempt.save(epoch, f"state {epoch}".encode())
     assert list(store.checkpoints("key")) == [b"state 3", b"state 2"]
 
 
 def test_a_torn_checkpoint_is_passed_over(store):
-    store.save("key", 1, b"whole")
-    store.save("key", 2, b"torn later")
-    newest = next(Path(store.uri, "key").glob("epoch-000002-*"))
+    attempt = store.claim("key")
+    attempt.save(1, b"whole")
+    attempt.save(2, b"torn later")
+    newest = next(Path(store.uri, "key").glob("*/epoch-000002-*"))
     newest.write_bytes(b"torn")
     assert list(store.checkpoints("key")) == [b"whole"]
 
@@ -36,17 +38,59 @@ def test_a_trial_without_checkpoints_has_none(store):
 
 
 def test_a_result_counts_only_when_its_metrics_are_there(store):
-    store.save_result("key", {"log.txt": b"one line"}, b"{}")
+    store.claim("key").save_result({"log.txt": b"one line"}, b"{}")
     assert store.result_metrics("key") == b"{}"
     with store.result_folder("key") as folder:
         assert (folder / "log.txt").read_bytes() == b"one line"
-    (Path(store.uri) / "key" / "result" / "metrics.json").unlink()
+    (folder / "metrics.json").unlink()
     assert store.result_metrics("key") is None
+    with pytest.raises(FileNotFoundError), store.result_folder("key"):
+        pass
+
+
+def test_a_process_that_was_cut_off_can_spoil_nothing(store):
+    stale = store.claim("key")
+    stale.save(1, b"stale 1")
+    live = store.claim("key")
+    live.save(2, b"live 2")
+    for write in (lambda: stale.save(5, b"stale 5"), lambda: stale.save_result({}, b"stale")):
+        with pytest.raises(Fenced):
+            write()
+    assert list(store.checkpoints("key")) == [b"live 2", b"stale 1"]
+    live.save_result({"log.txt": b"live"}, b"live")
+    assert store.result_metrics("key") == b"live"
+
+
+def test_a_result_is_of_one_process_even_where_a_stale_one_passed_the_check_in_time(store, monkeypatch):
+    stale, live = store.claim("key"), store.claim("key")
+    live.save_result({"log.txt": b"live"}, b"live")
+    monkeypatch.setattr(store, "is_newest", lambda *_: True)
+    stale.save_result({"log.txt": b"stale"}, b"stale")
+    assert store.result_metrics("key") == b"live"
+    with store.result_folder("key") as folder:
+        assert (folder / "log.txt").read_bytes() == b"live"
+
+
+def test_a_trial_that_was_forgotten_is_not_written_any_more(store):
+    stale = store.claim("key")
+    store.forget("key")
+    with pytest.raises(Fenced):
+        stale.save(9, b"stale")
+    assert files(store) == []
+
+
+def test_another_folder_of_the_same_name_is_told_from_the_store(store, tmp_path):
+    mark = store.mark()
+    Store(store.uri).require(mark)
+    with pytest.raises(OSError, match=r"^node .* has another .* than the study's driver"):
+        Store(str(tmp_path / "elsewhere")).require(mark)
+    store.unmark(mark)
+    assert files(store) == []
 
 
 def test_forgetting_a_trial_leaves_the_others(store):
-    store.save("one", 1, b"1")
-    store.save("two", 1, b"2")
+    store.claim("one").save(1, b"1")
+    store.claim("two").save(1, b"2")
     store.forget("one")
     assert list(store.checkpoints("one")) == []
     assert list(store.checkpoints("two")) == [b"2"]
@@ -59,7 +103,8 @@ def test_check_leaves_nothing_behind(store):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_leaves_the_earlier_checkpoint_whole(store, monkeypatch):
-    store.save("key", 1, b"whole")
+    attempt = store.claim("key")
+    attempt.save(1, b"whole")
     real = store._fs.open_output_stream
 
     class FullDisk:
@@ -72,7 +117,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(store, monkeypatch):
 
     inner, store._fs = store._fs, FullDisk()
     with pytest.raises(OSError, match="No space left"):
-        store.save("key", 2, os.urandom(1 << 16))
+        attempt.save(2, os.urandom(1 << 16))
     store._fs = inner
     assert list(store.checkpoints("key")) == [b"whole"]
     assert not [name for name in files(store) if name.endswith(".partial")]

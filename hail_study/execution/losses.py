@@ -1,0 +1,50 @@
+"""Lost processes are counted against a trial, lost nodes are not."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial as TuneTrial
+
+from hail_study.execution.tune import Ticket
+
+_NODE: Final = re.compile(
+    r"node (has )?(died|was (terminated|preempted|drained))|node failure|preempted|temporarily unavailable", re.I
+)
+"""How Ray says that it was the node, or the way to it: a spot instance taken back, a host that crashed, a cut link."""
+
+
+class Losses(Callback):  # type: ignore[misc]
+    """Gives a trial up when its process was lost more often than `retries`.
+
+    Tune itself is told to go on for ever, as it would count a node that was taken away like a process that crashed.
+
+    Args:
+        retries: Of each trial.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self._retries = retries
+
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """Tune starts the trial again; one that is given up then only says so."""
+        reason = loss_of(trial)
+        if _NODE.search(reason):
+            return
+        ticket = Ticket.of(trial)
+        ticket.losses += 1
+        if ticket.losses > self._retries:
+            ticket.given_up = reason
+            trial.max_failures = 0
+
+
+def loss_of(trial: TuneTrial) -> str:
+    """Why Tune lost a trial the last time: one line, then all that is known."""
+    path = trial.error_file
+    if not path or not Path(path).exists():
+        return "the trial's process was lost"
+    latest = Path(path).read_text().rpartition("Failure # ")[2]
+    _, _, text = latest.partition("\n")
+    lines = text.strip().splitlines()
+    return f"{lines[-1] if 'Traceback' in text else lines[0]}\n\n{text.strip()}"
