@@ -144,6 +144,10 @@ class Host:
         """Put it back."""
         _ip("link", "set", self._link, "up")
 
+    def refuse(self, address: str) -> None:
+        """Let nothing here reach another host, however it is asked for."""
+        _ip("-n", self._space, "route", "replace", "blackhole", f"{address}/32")
+
     def slow_down(self, share: float) -> None:
         """Let every process there is now have `share` of one CPU together."""
         group = _CPU_GROUPS / self._space
