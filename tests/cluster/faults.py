@@ -29,7 +29,7 @@ data: {{source: planted, users: 400, items: 100, length: 12, max_length: 12, k_c
 base:
   encoder: {{dim: 32, blocks: 1, heads: 2}}
   training: {{epochs: 10, patience: 0, batch: 64, learning_rate: 0.01}}
-vary: {{peers.count: [1, 2, 3]}}
+vary: {{peers.count: [1, 2]}}
 seeds: 3
 compute: {{checkpoint_seconds: 0}}
 """

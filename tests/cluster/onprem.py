@@ -82,5 +82,13 @@ class Cluster:
 
 
 def environment(storage: Path) -> dict[str, str]:
-    """What `deploy/onprem.yaml` has every `.bashrc` export; and workers are no less urgent here than the rest."""
-    return {"RAY_AUTH_MODE": "${RAY_AUTH_MODE:-token}", "HAIL_STORAGE": str(storage), "RAY_worker_niceness": "0"}
+    """What every host's `.bashrc` exports: what `deploy/onprem.yaml` sets, and its checkout in place of `pip install`.
+
+    Workers are no less urgent here than the rest: on a busy machine they would hardly get on.
+    """
+    return {
+        "RAY_AUTH_MODE": "${RAY_AUTH_MODE:-token}",
+        "HAIL_STORAGE": str(storage),
+        "PYTHONPATH": f"$HOME/study:{ROOT}",
+        "RAY_worker_niceness": "0",
+    }
