@@ -206,9 +206,8 @@ def _tune(
         Progress(agenda, console) as progress,
     ):
         room.check_reach(store, mark)
-        from hail_study.execution.tune import StudySearcher
-
         from hail_study.execution.baselines import record_baselines
+        from hail_study.execution.tune import StudySearcher
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))

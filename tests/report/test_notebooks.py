@@ -122,14 +122,8 @@ def _files(folder: Path, ranks: np.ndarray) -> Path:
     folder.mkdir()
     users = np.arange(ranks.size, dtype=np.int32)
     pd.DataFrame({"user": users, "rank": ranks}).to_parquet(folder / "ranks.parquet")
-<<<<<<< HEAD
     outcomes = {"example": users, "accuracy": 1.0 * (ranks < 6), "mse": 1.0 / ranks}
     pd.DataFrame(outcomes).to_parquet(folder / "outcomes.parquet")
-=======
-    pd.DataFrame({"example": users, "accuracy": 1.0 * (ranks < 6), "mse": 1.0 / ranks}).to_parquet(
-        folder / "outcomes.parquet"
-    )
->>>>>>> 6520c76 (Say which cluster to choose and what is promised of security; audit dependencies, and say so where nothing could be checked)
     return folder
 
 
