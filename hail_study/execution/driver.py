@@ -19,12 +19,14 @@ from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
 from hail_study.execution.sampling import Tried
+from hail_study.execution.sources import Sources
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Place, Problem, Study, StudyError, cautions
+from hail_study.study.dependencies import unselected
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
@@ -38,8 +40,9 @@ def datasets(study: Study) -> dict[str, Dataset]:
     Raises:
         hail_study.data.DataError: The data cannot be read or are too few.
     """
-    prepared = {data: prepare(data) for data in {arm.configuration.data for arm in study.arms}}
-    return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
+    asked = {arm.key: unselected(arm.configuration.data) for arm in study.arms}
+    prepared = {data: prepare(data) for data in set(asked.values())}
+    return {key: prepared[data] for key, data in asked.items()}
 
 
 def open_agenda(
@@ -223,7 +226,8 @@ def _tune(
             **({"session": session} if session else {}),
         )
         nodes = sum(node["Alive"] for node in ray.nodes())
-        searcher = StudySearcher(agenda, Spending(study.file.budget, compute, trials, nodes, time.time()))
+        spending = Spending(study.file.budget, compute, trials, nodes, time.time())
+        searcher = StudySearcher(agenda, spending, Sources(record, store, study.file.name).supply)
         tune.Tuner(
             tune.with_resources(trainable, tune.PlacementGroupFactory([wants(compute)])),
             tune_config=tune.TuneConfig(

@@ -18,6 +18,7 @@ from pyarrow import fs
 
 _CHECKPOINT: Final = re.compile(r"epoch-(\d{6})-([0-9a-f]{8})\.safetensors$")
 _RESULT: Final = "result"
+_SOURCES: Final = "sources"
 _COMPLETE: Final = "metrics.json"
 """Written last: a result folder that has it is whole."""
 
@@ -67,7 +68,24 @@ class Store:
 
     def result_metrics(self, key: str) -> bytes | None:
         """The metrics of a whole result, or None."""
-        path = f"{self._root}/{key}/{_RESULT}/{_COMPLETE}"
+        return self._read(f"{key}/{_RESULT}/{_COMPLETE}")
+
+    # --- what a trial learns from -----------------------------------------------------------------------------------
+
+    def save_source(self, key: str, role: str, blob: bytes) -> None:
+        """Keep the weights of another trial, which the trial with this key learns from."""
+        self._write(f"{key}/{_SOURCES}", f"{role}.safetensors", blob)
+
+    def source(self, key: str, role: str) -> bytes | None:
+        """What `save_source` kept, or None."""
+        return self._read(f"{key}/{_SOURCES}/{role}.safetensors")
+
+    def weights(self, key: str) -> bytes | None:
+        """The best weights of a finished trial whose result is still here, or None."""
+        return self._read(f"{key}/{_RESULT}/best.safetensors")
+
+    def _read(self, name: str) -> bytes | None:
+        path = f"{self._root}/{name}"
         if self._fs.get_file_info(path).type != fs.FileType.File:
             return None
         with self._fs.open_input_file(path) as stream:
