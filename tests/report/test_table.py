@@ -143,7 +143,7 @@ def test_a_baseline_has_a_dash_where_a_metric_is_not_measured_of_it(make_study, 
     study = make_study("metrics.report=[ndcg@10, lag_1-2/ndcg@10]")
     table = build_table(results(record, study))
     assert math.isnan(table.baselines["popularity"]["lag_1-2/ndcg@10"])
-    assert layout(table).bodies[1][0][2].text == "–"
+    assert "–" in [cell.text for cell in layout(table).bodies[1][0]]
     (shown,) = (one for one in plain(table)["baselines"] if one["arm"] == "popularity")
     assert shown["metrics"]["lag_1-2/ndcg@10"]["mean"] is None
 
