@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from hail_study.report import statistics
 from hail_study.report.statistics import Verdict
@@ -25,6 +26,8 @@ ARMS: Final = 8
 MARGIN: Final = 1.0
 """Smallest effect of interest, in standard deviations of a paired difference."""
 USERS: Final = 200
+_CRITICAL: Final = float(stats.studentized_range.isf(LEVEL, 5, np.inf) / math.sqrt(2))
+"""Nemenyi's, for five arms, in standard errors: it takes too long to compute for every study."""
 RESULTS: Final = Path(__file__).parent / "results" / "statistics"
 
 Array = np.ndarray
@@ -149,6 +152,89 @@ def equivalence(studies: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def aggregates(studies: int) -> pd.DataFrame:
+    """Share of 95 % intervals of an interquartile mean (stratified bootstrap) that hold the truth, by data sets."""
+    rows = []
+    for name in ("normal", "heavy-tailed"):
+        for data_sets in (4, 12):
+            for n in SEEDS:
+                random = np.random.default_rng([6, data_sets, n])
+                samples = [NOISES[name](random, (data_sets, n)) for _ in range(max(1, studies // 20))]
+                found = _covered(lambda one: statistics.stratified_interval(one, draws=300), samples)
+                rows.append({"noise": name, "data sets": data_sets, "n": n, "IQM": found})
+    return pd.DataFrame(rows)
+
+
+def interactions(studies: int) -> pd.DataFrame:
+    """Wrong claims in a 3 x 2 factorial with main effects but no interaction: two interaction contrasts a study."""
+    truth = np.array([[0.0, 1.0], [2.0, 3.0], [-1.0, 0.0]])[..., None]
+    levels = {"a": ["0", "1", "2"], "b": ["0", "1"]}
+    rows = []
+    for name, noise in NOISES.items():
+        for n in SEEDS:
+            random = np.random.default_rng([7, n])
+            found = [
+                _interactions(truth + noise(random, (3, 2, n)) + noise(random, (n,)), levels) for _ in range(studies)
+            ]
+            rows.append({"noise": name, "n": n} | pd.DataFrame(found).mean().to_dict())
+    return pd.DataFrame(rows)
+
+
+def _interactions(scores: Array, levels: dict[str, list[str]]) -> dict[str, bool]:
+    values = [one.values for one in statistics.contrasts(scores, levels) if len(one.factors) == 2]
+    single = statistics.mean_interval(values[0])
+    p = np.array([statistics.sign_flip_p(one) for one in values])
+    words = [_verdict(one, len(values)) for one in values]
+    return {
+        "single: t interval": not single.low <= 0 <= single.high,
+        "single: sign flip": bool(p[0] <= LEVEL),
+        "family: sign flip, Holm": bool((statistics.holm(p) <= LEVEL).any()),
+        "family: a verdict better or worse": any(word in (Verdict.BETTER, Verdict.WORSE) for word in words),
+    }
+
+
+def discoveries(studies: int) -> pd.DataFrame:
+    """Of eight arms four differ by 3 sd: the false share of those called different, and the share of the four found."""
+    effects = np.array([0.0] * (ARMS // 2) + [3.0] * (ARMS // 2))
+    rows = []
+    for name, noise in NOISES.items():
+        for n in SEEDS:
+            random = np.random.default_rng([8, n])
+            found = [_discoveries(study(random, noise, n, effects), effects != 0) for _ in range(studies)]
+            rows.append({"noise": name, "n": n} | pd.DataFrame(found).mean().to_dict())
+    return pd.DataFrame(rows)
+
+
+def _discoveries(differences: Array, real: Array) -> dict[str, float]:
+    p = np.array([statistics.sign_flip_p(one) for one in differences])
+    rates = {}
+    for name, adjust in (("Benjamini-Hochberg", statistics.benjamini_hochberg), ("Holm", statistics.holm)):
+        called = adjust(p) <= LEVEL
+        rates[f"{name}: false share"] = float((called & ~real).sum() / max(1, called.sum()))
+        rates[f"{name}: found"] = float(called[real].mean())
+    return rates
+
+
+def data_sets(studies: int) -> pd.DataFrame:
+    """Five arms that do not differ on several data sets: how often Friedman's test or a post-hoc test says they do."""
+    rows = []
+    for name, noise in NOISES.items():
+        for count in (3, 5, 10, 20):
+            random = np.random.default_rng([9, count])
+            found = [_ranked(statistics.friedman(noise(random, (count, 5)))) for _ in range(studies)]
+            rows.append({"noise": name, "data sets": count} | pd.DataFrame(found).mean().to_dict())
+    return pd.DataFrame(rows)
+
+
+def _ranked(found: statistics.Friedman) -> dict[str, bool]:
+    spread = float(np.ptp(found.mean_ranks))
+    return {
+        "Friedman": found.p <= LEVEL,
+        "any pair, Nemenyi": spread >= _CRITICAL * found.standard_error,
+        "any against the first, Holm": bool(np.nanmin(found.against(0)) <= LEVEL),
+    }
+
+
 def detectable() -> pd.DataFrame:
     """What a number of seeds can show at all with the exact test, by size of the family."""
     rows = []
@@ -164,6 +250,10 @@ TABLES: Final = {
     "false_positives": false_positives,
     "verdicts": verdicts,
     "equivalence": equivalence,
+    "aggregates": aggregates,
+    "interactions": interactions,
+    "discoveries": discoveries,
+    "data_sets": data_sets,
 }
 
 
@@ -171,9 +261,10 @@ def main() -> None:
     """Simulate every table and write it as Markdown and CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=10_000, help="simulated studies per line")
-    studies = parser.parse_args().studies
+    parser.add_argument("--only", nargs="*", choices=TABLES, default=list(TABLES), help="tables")
+    given = parser.parse_args()
     frames = {
-        name: simulate(studies // 10 if name == "user_coverage" else studies) for name, simulate in TABLES.items()
+        name: TABLES[name](given.studies // 10 if name == "user_coverage" else given.studies) for name in given.only
     }
     for name, frame in (frames | {"smallest_p": detectable()}).items():
         frame.to_csv(RESULTS / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")

@@ -30,6 +30,8 @@ class Prepared:
         split: Name of the split (`data.split`).
         domains: int16 [U], each user's domain from 0 (the type in planted data), or None.
         bounds: int64 [U, 2], where a temporal split cuts each user (see `cutoffs.bounds`); None for other splits.
+        kept: bool [U], users whose training part is learned from (`data.select`); None: all of them. Not part of the
+            fingerprint.
     """
 
     items: npt.NDArray[np.int32]
@@ -43,6 +45,7 @@ class Prepared:
     split: str = "leave-one-out"
     domains: npt.NDArray[np.int16] | None = None
     bounds: npt.NDArray[np.int64] | None = None
+    kept: npt.NDArray[np.bool_] | None = None
 
     @property
     def users(self) -> int:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hail_study.data.batches import gathered
 from hail_study.data.prepared import Prepared
+from hail_study.data.splits import only_kept
 
 Integers = npt.NDArray[np.int64]
 
@@ -36,7 +37,7 @@ def leave_sets_out(prepared: Prepared, k: int) -> SetSplit:
     ends = prepared.offsets[1:]
     evaluated = prepared.lengths >= 2 * k + 2
     train_end = np.where(evaluated, ends - 2 * k, ends)
-    return SetSplit(k, ends[evaluated] - 2 * k, ends[evaluated] - k, train_end)
+    return SetSplit(k, ends[evaluated] - 2 * k, ends[evaluated] - k, only_kept(prepared, train_end))
 
 
 def following(prepared: Prepared, positions: Integers, ends: Integers, k: int) -> Integers:

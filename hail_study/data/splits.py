@@ -1,7 +1,7 @@
 """Which interactions are learnt from and which are predicted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -54,4 +54,10 @@ SPLITS: Final[dict[str, Callable[[Prepared], Split]]] = {"leave-one-out": leave_
 
 def split(prepared: Prepared) -> Split:
     """Split the data set the way its configuration asks for (`Prepared.split`)."""
-    return SPLITS[prepared.split](prepared)
+    found = SPLITS[prepared.split](prepared)
+    return found if prepared.kept is None else replace(found, train_end=only_kept(prepared, found.train_end))
+
+
+def only_kept(prepared: Prepared, train_end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Training parts that are empty for users whose sequences were not selected (`Prepared.kept`)."""
+    return train_end if prepared.kept is None else np.where(prepared.kept, train_end, prepared.offsets[:-1])

@@ -41,6 +41,7 @@ class ArmAgenda:
 
     Attributes:
         fingerprint: Of the arm's prepared data.
+        sources: Role -> arm whose trial on the same seed must have ended before one of these starts.
         budget: Search trials; fewer than asked for where a finite space is exhausted.
         specs: Trials handed out so far, by key.
         outcomes: How those that ended did.
@@ -58,6 +59,7 @@ class ArmAgenda:
         self._proposals = Proposals(arm.space, self._search, arm.key, self._select, earlier) if self._search else None
         self._told = 0
         self.seeds = study.file.seed_list
+        self.sources: dict[str, ArmAgenda] = {}
         self.specs: dict[str, TrialSpec] = {}
         self.outcomes: dict[str, Outcome] = {}
 
@@ -130,12 +132,43 @@ class ArmAgenda:
 
     def next(self) -> TrialSpec | None:
         """The next trial that may start now, or None: all are handed out, or a generation must end first."""
+        if any(arm.awaited(self._source_seed(arm)) for arm in self.sources.values()):
+            return None
         spec = self._next_search() if len(self.searched) < self.budget else None
         if spec is None and len(self.searched) >= self.budget:
             spec = self._next_confirm()
         if spec is not None:
             self.specs[spec.key] = spec
         return spec
+
+    def _source_seed(self, source: "ArmAgenda") -> int | None:
+        """The seed of a source's trial that the next trial learns from: its own, in the search the source's first."""
+        if len(self.searched) < self.budget:
+            return source.seeds[0]
+        confirmed = len(self.specs) - len(self.searched)
+        return self.seeds[confirmed] if confirmed < len(self.seeds) else None
+
+    def awaited(self, seed: int | None) -> bool:
+        """Whether the confirm trial on a seed has still to end."""
+        if seed is None or self.search_failed:
+            return False
+        spec = self.on(seed)
+        return spec is None or spec.key not in self.outcomes
+
+    def on(self, seed: int) -> TrialSpec | None:
+        """The confirm trial on a seed, where it was handed out."""
+        return next((spec for spec in self.specs.values() if spec.phase == "confirm" and spec.seed == seed), None)
+
+    def _learning(self, spec: TrialSpec) -> TrialSpec:
+        """The trial with the keys of those it learns from, and which of them failed."""
+        keys, lost = {}, ""
+        for role, arm in self.sources.items():
+            seed = self._source_seed(arm)
+            found = None if seed is None else arm.on(seed)
+            keys[role] = found.key if found else ""
+            if found is None or arm.outcomes[found.key].status != "finished":
+                lost = f"{role}: arm {arm.arm.name} has no finished trial on seed {seed}"
+        return replace(spec, sources=keys, lost=lost)
 
     def _next_search(self) -> TrialSpec | None:
         assert self._search is not None
@@ -227,7 +260,7 @@ class ArmAgenda:
         changes = dict(hyperparameters)
         if phase == "search" and self._search and self._search.epochs:
             changes["training.epochs"] = self._search.epochs
-        return TrialSpec(
+        spec = TrialSpec(
             arm=self.arm.key,
             arm_name=self.arm.name,
             phase=phase,
@@ -238,6 +271,7 @@ class ArmAgenda:
             number=number,
             hyperparameters=dict(hyperparameters),
         )
+        return self._learning(spec) if self.sources else spec
 
 
 class Agenda:
@@ -263,10 +297,14 @@ class Agenda:
         self.arms = {
             arm.key: ArmAgenda(study, arm, fingerprints[arm.key], code, learned.get(arm.key, ())) for arm in study.arms
         }
+        for arm in study.arms:
+            self.arms[arm.key].sources = {role: self.arms[key] for role, key in arm.sources.items()}
         self._seeds = PruningPlan(study, self.arms) if study.file.pruned else SeedPlan(study, self.arms)
         self._known = known or {}
         self._peeked: TrialSpec | None = None
+        self._dependent = [arm for arm in self.arms.values() if arm.sources]
         self.reused: set[str] = set()
+        self._follow()
 
     def peek(self) -> TrialSpec | None:
         """The trial that `next` will give. With a `done` agenda: nothing is left that the record does not hold."""
@@ -288,13 +326,26 @@ class Agenda:
                         return spec
                     self.reused.add(spec.key)
                     arm.outcomes[spec.key] = self._known[spec.key]
-                    ahead |= self._seeds.extend()
+                    ahead |= self._extend() or bool(self._dependent)
         return None
+
+    def _extend(self) -> bool:
+        """Further seeds where they are due; returns whether an arm got some."""
+        extended = self._seeds.extend()
+        self._follow()
+        return extended
+
+    def _follow(self) -> None:
+        """Arms that others learn from are trained on all their seeds."""
+        for _ in self._dependent:  # as long as a chain of them can be
+            for arm in self._dependent:
+                for source in arm.sources.values():
+                    source.seeds = max(source.seeds, arm.seeds, key=len)
 
     def tell(self, spec: TrialSpec, outcome: Outcome) -> None:
         """A trial ended."""
         self.arms[spec.arm].outcomes[spec.key] = outcome
-        self._seeds.extend()
+        self._extend()
 
     @property
     def done(self) -> bool:

@@ -20,12 +20,14 @@ from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
 from hail_study.execution.room import wants
 from hail_study.execution.sampling import Tried
+from hail_study.execution.sources import Sources
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
+from hail_study.study.dependencies import unselected
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
@@ -40,8 +42,9 @@ def datasets(study: Study) -> dict[str, Dataset]:
     Raises:
         hail_study.data.DataError: The data cannot be read or are too few.
     """
-    prepared = {data: prepare(data) for data in {arm.configuration.data for arm in study.arms}}
-    return {arm.key: prepared[arm.configuration.data] for arm in study.arms}
+    asked = {arm.key: unselected(arm.configuration.data) for arm in study.arms}
+    prepared = {data: prepare(data) for data in set(asked.values())}
+    return {key: prepared[data] for key, data in asked.items()}
 
 
 def open_agenda(
@@ -211,7 +214,7 @@ def _tune(
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
-        searcher = StudySearcher(agenda, _spending(study, trials), room)
+        searcher = StudySearcher(agenda, _spending(study, trials), room, Sources(record, store, study.file.name).supply)
         trainable = _trainable(study, data, store, mark, session)
         _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()

@@ -27,6 +27,10 @@ _WAIT: Final = 2.0
 T = TypeVar("T")
 
 
+class SourceLost(RuntimeError):
+    """A trial that another one learns from cannot be learned from."""
+
+
 class Session:
     """Runs a trial from wherever it stood.
 
@@ -84,7 +88,21 @@ class Session:
         return self._opened
 
     def _new(self, configuration: Configuration) -> Trial:
-        return Trial(configuration, self._prepared, self._spec.seed, self._device)
+        return Trial(configuration, self._prepared, self._spec.seed, self._device, self._sources())
+
+    def _sources(self) -> dict[str, bytes]:
+        """Weights of the trials that this one learns from, by role.
+
+        Raises:
+            SourceLost: One of them failed, or its weights are nowhere.
+        """
+        if self._spec.lost:
+            raise SourceLost(self._spec.lost)
+        found = {role: self._store.source(self._spec.key, role) for role in self._spec.sources}
+        missing = [role for role, blob in found.items() if blob is None]
+        if missing:
+            raise SourceLost(f"{missing[0]}: the record has no weights of its trial {self._spec.sources[missing[0]]}")
+        return {role: blob for role, blob in found.items() if blob is not None}
 
     def _step(self) -> dict[str, Any]:
         if not self._done:

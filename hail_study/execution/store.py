@@ -22,6 +22,7 @@ _ATTEMPT: Final = re.compile(r"(\d{6})-[0-9a-f]{8}$")
 _CHECKPOINT: Final = re.compile(r"(epoch-\d{6})-([0-9a-f]{8})\.safetensors$")
 _CLAIM: Final = "claim"
 _RESULT: Final = "result"
+_SOURCES: Final = "sources"
 _COMPLETE: Final = "metrics.json"
 """Written last: a result folder that has it is whole."""
 
@@ -77,9 +78,27 @@ class Store:
     def result_metrics(self, key: str) -> bytes | None:
         """The metrics of a whole result, or None."""
         folder = self._result(key)
-        if folder is None:
+        return None if folder is None else self._read(f"{folder}/{_COMPLETE}")
+
+    # --- what a trial learns from -----------------------------------------------------------------------------------
+
+    def save_source(self, key: str, role: str, blob: bytes) -> None:
+        """Keep the weights of another trial, which the trial with this key learns from."""
+        self.write(f"{key}/{_SOURCES}", f"{role}.safetensors", blob)
+
+    def source(self, key: str, role: str) -> bytes | None:
+        """What `save_source` kept, or None."""
+        return self._read(f"{self._root}/{key}/{_SOURCES}/{role}.safetensors")
+
+    def weights(self, key: str) -> bytes | None:
+        """The best weights of a finished trial whose result is still here, or None."""
+        folder = self._result(key)
+        return None if folder is None else self._read(f"{folder}/best.safetensors")
+
+    def _read(self, path: str) -> bytes | None:
+        if self._fs.get_file_info(path).type != fs.FileType.File:
             return None
-        with self._fs.open_input_file(f"{folder}/{_COMPLETE}") as stream:
+        with self._fs.open_input_file(path) as stream:
             return bytes(stream.read())
 
     @contextmanager

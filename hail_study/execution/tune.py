@@ -121,8 +121,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     spent = ""
 
-    def __init__(self, agenda: Agenda, spending: Spending, room: Room) -> None:
+    def __init__(
+        self, agenda: Agenda, spending: Spending, room: Room, supply: Callable[[TrialSpec], None] = lambda spec: None
+    ) -> None:
         super().__init__(metric="value", mode="max")
+        self._supply = supply
         self._agenda = agenda
         self._spending = spending
         self._room = room
@@ -145,6 +148,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         if spec is not None:
             self.specs[trial_id] = spec
             self._under_way.add(trial_id)
+            self._supply(spec)
             return {TICKET: Ticket(spec)}
         return Searcher.FINISHED if self._agenda.done else None
 

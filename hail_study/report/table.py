@@ -1,5 +1,6 @@
 """The table of a study: every number it shows, before any of it becomes text."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,9 @@ def build_table(results: Results, users: bool = True) -> Table:
         primary=metrics.primary,
         families=families,
         arms=rows,
-        baselines={name: {m: float(scores[m][name]) for m in families} for name in results.baselines.index},
+        baselines={
+            name: {m: float(scores[m].get(name, math.nan)) for m in families} for name in results.baselines.index
+        },
         seeds=tuple(study.file.seed_list),
         planned_search=search.budget(study.reference.configuration.training.epochs) if search else 0,
         columns=tuple(metrics.columns),

@@ -189,6 +189,8 @@ RULES: Final = (
         ("data.source",),
         lambda source: source != "multilabel",
     ),
+    Rule(("data.select.tau",), ("data.select.method",), lambda method: method != "all"),
+    Rule(("data.select.prior", "data.select.conditional"), ("data.select.method",), lambda method: method == "color"),
     Rule((_METHOD,), ("data.targets",), lambda targets: targets > 1),
     Rule((_METHOD,), ("data.source",), lambda source: source in ("multilabel", "planted", "file")),
     Rule(("objective.structure.candidates",), ("data.targets",), lambda targets: targets > 1),

@@ -1,7 +1,7 @@
 """Arms spelled out: every declared configuration built, checked, and equal ones collapsed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -10,6 +10,7 @@ from hail_study.study.arms import REFERENCE, Declaration, declarations
 from hail_study.study.canonical import canonical, matters
 from hail_study.study.configuration import Configuration, FileData
 from hail_study.study.configure import changed
+from hail_study.study.dependencies import sources_of, unfit
 from hail_study.study.errors import Problem, StudyError
 from hail_study.study.factors import ABSENT, flatten, level, replaced, unknown_factor
 from hail_study.study.keys import arm_key
@@ -43,6 +44,7 @@ class Candidate:
     space: Space
     pinned: list[str]
     key: str
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 class Expansion:
@@ -66,10 +68,10 @@ class Expansion:
         """The reference, then every other arm in the order of the file."""
         declared = declarations(self._file, self._problems.document.value)
         reference = Declaration(REFERENCE, -1, {}, ("base",), {})
+        built = [found for one in chain([reference], declared) if (found := self._candidate(one))]
         gathered: dict[str, list[Candidate]] = {}
-        for declaration in chain([reference], declared):
-            if candidate := self._candidate(declaration):
-                gathered.setdefault(candidate.key, []).append(candidate)
+        for candidate in self._linked(built):
+            gathered.setdefault(candidate.key, []).append(candidate)
         self._check_names(gathered)
         if self._file.search and not self._problems and not any(group[0].space for group in gathered.values()):
             self._problems.add(("search", "space"), "empty: no arm leaves any of its dimensions open", at_key=True)
@@ -93,6 +95,22 @@ class Expansion:
         settled = canonical(configuration, free=space)
         pinned = self._pinned(settled, declaration.changes)
         return Candidate(declaration, configuration, settled, space, pinned, arm_key(settled, self._reference, pinned))
+
+    def _linked(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Candidates that know the keys of the arms they learn from."""
+        named = {one.declaration.name: one for one in reversed(candidates)}
+        wrong = list(unfit({name: one.configuration for name, one in named.items()}))
+        for one in wrong:
+            self._problems.add_arm(named[one.arm].declaration, [Problem(one.message, one.factor)])
+        return candidates if wrong else [self._keyed(one, named) for one in candidates]
+
+    def _keyed(self, candidate: Candidate, named: Mapping[str, Candidate]) -> Candidate:
+        names = sources_of(candidate.configuration)
+        if not names:
+            return candidate
+        sources = {role: self._keyed(named[name], named).key for role, name in names.items()}
+        key = arm_key(candidate.configuration, self._reference, candidate.pinned, sources)
+        return replace(candidate, key=key, sources=sources)
 
     @cached_property
     def _reference(self) -> Configuration:
@@ -169,6 +187,7 @@ class Expansion:
             space=first.space,
             reference=reference,
             key=first.key,
+            sources=first.sources,
         )
 
     def _effect(self, candidate: Candidate) -> Changes:

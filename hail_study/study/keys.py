@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hail_study.study.configuration import Configuration
+from hail_study.study.dependencies import ROLES
 from hail_study.study.factors import differing, level
 from hail_study.study.sections import Value
 
@@ -22,6 +23,9 @@ MEANING: Final = 1
 LOCATION: Final = ("data.path", "data.format", "data.user", "data.item", "data.time", "data.domain")
 """Where data lie and how they are read: the fingerprint of the prepared data says what they are."""
 
+NAMES: Final = tuple(ROLES.values())
+"""Names of other arms: their keys say what they are."""
+
 
 def digest(parts: Any, length: int) -> str:
     """The first hexadecimal digits of the SHA-256 over `parts` as JSON with sorted keys."""
@@ -29,7 +33,12 @@ def digest(parts: Any, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def arm_key(configuration: Configuration, reference: Configuration, pinned: Iterable[str] = ()) -> str:
+def arm_key(
+    configuration: Configuration,
+    reference: Configuration,
+    pinned: Iterable[str] = (),
+    sources: Mapping[str, str] | None = None,
+) -> str:
     """The key of an arm, 12 hexadecimal digits.
 
     Args:
@@ -37,12 +46,14 @@ def arm_key(configuration: Configuration, reference: Configuration, pinned: Iter
         reference: The reference arm's. Where an arm's data lie counts only if it differs from the reference's, so
             that moving a study's data leaves the arms what they are.
         pinned: Factors that the study searches and that the arm itself sets to the reference's level.
+        sources: Role -> key of an arm that this one learns from.
     """
-    levels = differing(configuration)
+    levels = {factor: value for factor, value in differing(configuration).items() if factor not in NAMES}
     if "data.path" in levels and all(level(configuration, one) == level(reference, one) for one in LOCATION):
         levels = {factor: value for factor, value in levels.items() if factor not in LOCATION}
     parts: dict[str, Any] = {"meaning": MEANING, "configuration": levels}
-    return digest(parts | ({"pinned": sorted(pinned)} if pinned else {}), 12)
+    pins = {"pinned": sorted(pinned)} if pinned else {}
+    return digest(parts | pins | ({"sources": dict(sources)} if sources else {}), 12)
 
 
 def trial_key(
@@ -67,7 +78,7 @@ def trial_key(
         course: Of a training that changes on the way, or is a part of one: how; empty for any other.
     """
     levels: dict[str, Value] = {
-        factor: value for factor, value in differing(configuration).items() if factor not in LOCATION
+        factor: value for factor, value in differing(configuration).items() if factor not in (*LOCATION, *NAMES)
     }
     parts = {"meaning": MEANING, "configuration": levels, "phase": phase, "seed": seed}
     return digest(parts | {"fingerprint": fingerprint, "code": code, "arm": arm, **(course or {})}, 16)

@@ -32,6 +32,7 @@ class Arm:
         space: Hyperparameters searched in this arm, in an order in which conditions come first.
         reference: Whether the others are compared with this one.
         key: 12 hexadecimal digits that do not depend on names.
+        sources: Role -> key of an arm that it learns from.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Arm:
     space: Space
     reference: bool
     key: str
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class TrialSpec:
         hyperparameters: What the search chose.
         before: Stretches with other hyperparameters, trained first (population-based training).
         piece: Which part of the training this is, where it is not the whole.
+        sources: Role -> key of a trial of another arm that this one learns from.
+        lost: Why it cannot learn from one of them; empty where it can. Not part of the key.
     """
 
     arm: str
@@ -95,6 +99,8 @@ class TrialSpec:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     before: tuple[Stretch, ...] = ()
     piece: Piece | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -104,6 +110,8 @@ class TrialSpec:
             course["before"] = [[one.until, dict(one.hyperparameters)] for one in self.before]
         if self.piece:
             course["stop"] = self.piece.stop
+        if self.sources:
+            course["sources"] = dict(self.sources)
         return trial_key(self.configuration, self.phase, self.seed, self.fingerprint, self.code, self.arm, course)
 
     def configuration_at(self, epoch: int) -> Configuration:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hail_study.study.arms import name_of
@@ -29,6 +29,7 @@ class ArmPlan:
         recorded: Trials the record holds already, by phase.
         fingerprint: Of the arm's prepared data, where known.
         seconds: Training time of what is left, at most; None where an epoch's is not known.
+        after: Role -> name of an arm whose trial on the same seed must have ended before.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ArmPlan:
     recorded: Mapping[str, int]
     fingerprint: str | None
     seconds: float | None
+    after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ def _arm_plan(
         confirm=confirm,
         recorded=done,
         fingerprint=fingerprint,
+        after={role: study.arm(key).name for role, key in arm.sources.items()},
         seconds=left * seconds if seconds is not None else None if left else 0.0,
     )
 

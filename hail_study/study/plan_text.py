@@ -50,6 +50,7 @@ def _counted(plan: Plan) -> str:
 
 def _notes(plan: Plan) -> list[str]:
     notes = [("also named", f"{arm.name}: {', '.join(arm.names[1:])}") for arm in plan.arms if arm.names[1:]]
+    notes += [("waits", f"{arm.name}: on each seed, for {_after(arm)}") for arm in plan.arms if arm.after]
     notes += [("not searched", f"{factor}: every arm sets it, or it matters in none") for factor in plan.unsearched]
     notes += [("changes nothing", f"remove {part}: the reference is without it") for part in plan.idle]
     notes.append(("seeds", f"{', '.join(map(str, plan.seeds))}: the same for every arm"))
@@ -58,6 +59,10 @@ def _notes(plan: Plan) -> list[str]:
     notes += [("protocol", text) for text in plan.protocols]
     notes += [("CAUTION", text) for text in plan.cautions]
     return [f"{name:16}{text}" for name, text in notes]
+
+
+def _after(arm: ArmPlan) -> str:
+    return " and ".join(f"`{name}` ({role})" for role, name in arm.after.items())
 
 
 def _power(power: Power) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """One trial: one training of one configuration on one seed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,15 @@ from hail_study.study.tasks import misfits, task_of
 from hail_study.tasks import Diverged, Outcomes, Task
 from hail_study.training.checkpoint import load_optimiser, optimiser_tensors, pack, unpack
 from hail_study.training.schedule import learning_rate_factor
+from hail_study.training.selection import selected
 
 __all__ = ["Diverged", "Trial"]
 
 
-def task_for(configuration: Configuration, prepared: Any, seed: int, device: torch.device) -> Task:
-    """The task that a configuration's data set.
+def task_for(
+    configuration: Configuration, prepared: Any, seed: int, device: torch.device, sources: Mapping[str, bytes]
+) -> Task:
+    """The task that a configuration's data set, on the training sequences that it selects.
 
     Raises:
         ValueError: The configuration has levels that the task cannot use.
@@ -29,7 +32,7 @@ def task_for(configuration: Configuration, prepared: Any, seed: int, device: tor
     for factor, reason in misfits(configuration):
         raise ValueError(f"{factor}: {reason}")
     kind: Callable[..., Task] = catalogue.resolve(catalogue.TASKS[task_of(configuration.data)])
-    return kind(configuration, prepared, seed, device)
+    return kind(configuration, selected(configuration, prepared, seed, sources, device), seed, device)
 
 
 class Trial:
@@ -45,6 +48,8 @@ class Trial:
         prepared: The data, as `hail_study.data.prepare` gives it.
         seed: Of this trial.
         device: Where to train.
+        sources: Role -> weights (`best_weights` as safetensors) of trials that choose the training sequences
+            (`data.select`).
 
     Attributes:
         epoch: Epochs done.
@@ -56,12 +61,17 @@ class Trial:
     """
 
     def __init__(
-        self, configuration: Configuration, prepared: Any, seed: int, device: str | torch.device = "cpu"
+        self,
+        configuration: Configuration,
+        prepared: Any,
+        seed: int,
+        device: str | torch.device = "cpu",
+        sources: Mapping[str, bytes] | None = None,
     ) -> None:
         self.configuration = configuration
         self._settings = configuration.training
         self.device = torch.device(device)
-        self.task = task_for(configuration, prepared, seed, self.device)
+        self.task = task_for(configuration, prepared, seed, self.device, sources or {})
         self.network = self.task.network
         self._optimiser = self._fresh_optimiser()
         self._step = 0

@@ -136,6 +136,18 @@ def test_a_baseline_above_the_reference_is_pointed_out_but_not_an_oracle(study, 
     assert "Above the reference without any training: repeat." in said
 
 
+def test_a_baseline_has_a_dash_where_a_metric_is_not_measured_of_it(make_study, record) -> None:
+    for row in record.rows:
+        if row["phase"] == "confirm" and row["status"] == "finished":
+            row["test/lag_1-2/ndcg@10"] = 0.5
+    study = make_study("metrics.report=[ndcg@10, lag_1-2/ndcg@10]")
+    table = build_table(results(record, study))
+    assert math.isnan(table.baselines["popularity"]["lag_1-2/ndcg@10"])
+    assert "–" in [cell.text for cell in layout(table).bodies[1][0]]
+    (shown,) = (one for one in plain(table)["baselines"] if one["arm"] == "popularity")
+    assert shown["metrics"]["lag_1-2/ndcg@10"]["mean"] is None
+
+
 def test_an_arm_whose_search_failed_is_said_to_have(make_study, fill) -> None:
     study = make_study("search={space: {training.learning_rate: [0.1, 0.2]}, trials: 2}")
     record = fill(study, lambda arm: 0.5)

@@ -21,6 +21,7 @@ from hail_study.study.configuration.encoder import Encoder
 from hail_study.study.configuration.objective import Objective
 from hail_study.study.configuration.peers import Peers
 from hail_study.study.configuration.readout import Readout
+from hail_study.study.configuration.selection import Select
 from hail_study.study.configuration.structure import Structure
 from hail_study.study.configuration.training import Evaluation, Training
 from hail_study.study.sections import Section
@@ -42,6 +43,7 @@ __all__ = [
     "PlantedData",
     "PluginData",
     "Readout",
+    "Select",
     "Structure",
     "Training",
 ]

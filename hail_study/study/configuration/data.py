@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from hail_study.study import catalogue
+from hail_study.study.configuration.selection import Select
 from hail_study.study.sections import FilePath, Probability, Scalar, Section
 
 
@@ -24,6 +25,7 @@ class _Data(Section):
             "for test, those before them for validation (`objective.structure`).",
         ),
     ] = 1
+    select: Select = Field(default_factory=Select)
 
 
 class PlantedData(_Data):

@@ -1,0 +1,80 @@
+"""Who is measured, with which loss, and how each gets an environment of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody's SASRec.
+
+    Attributes:
+        worker: The file in `workers/` that trains it, without `_worker.py`.
+        loss: What it is trained with.
+        against: The row of ours that has the same loss.
+        packages: To be installed beside torch; none for what runs in this environment.
+        repository: To be cloned, for code that is no package.
+    """
+
+    worker: str
+    loss: str
+    packages: tuple[str, ...] = ()
+    repository: str | None = None
+    folder: str = "."
+
+    @property
+    def name(self) -> str:
+        return f"{self.worker} ({self.loss})"
+
+
+OURS: Final = "ours"
+CONTENDERS: Final = (
+    Contender("ours", "cross-entropy"),
+    Contender("bare", "cross-entropy"),
+    Contender("rectools", "cross-entropy", ("rectools[torch]==0.19.0",)),
+    Contender("recbole", "cross-entropy", ("recbole==1.2.1", "numpy<2", "pandas<2.3", "scipy<1.14", "setuptools<81")),
+    Contender("ours", "bce"),
+    Contender("pmixer", "bce", repository="https://github.com/pmixer/SASRec.pytorch", folder="python"),
+    Contender("ours", "gbce"),
+    Contender("gsasrec", "gbce", repository="https://github.com/asash/gSASRec-pytorch"),
+    Contender("ours", "sampled-softmax"),
+)
+"""In the order in which they take turns."""
+
+
+def command(contender: Contender, peers: Path) -> list[str]:
+    """What runs a contender's worker, after making its environment or cloning its sources where they are missing.
+
+    Args:
+        contender: Any.
+        peers: Folder for environments and sources.
+    """
+    worker = Path(__file__).parent / "workers" / f"{contender.worker}_worker.py"
+    python = _environment(peers / contender.worker, contender.packages) if contender.packages else Path(sys.executable)
+    sources = ["--sources", str(_sources(contender, peers / "sources"))] if contender.repository else []
+    return [str(python), str(worker), "--loss", contender.loss, *sources]
+
+
+def _environment(folder: Path, packages: tuple[str, ...]) -> Path:
+    python = folder / "bin" / "python"
+    if not python.exists():
+        import torch
+
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        version = torch.__version__.partition("+")[0]
+        subprocess.run([python, "-m", "pip", "install", "-q", f"torch=={version}"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    return python
+
+
+def _sources(contender: Contender, folder: Path) -> Path:
+    assert contender.repository is not None
+    clone = folder / contender.worker
+    if not clone.exists():
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+        subprocess.run(["git", "clone", "-q", "--depth=1", contender.repository, clone], check=True, env=environment)
+    return clone / contender.folder
