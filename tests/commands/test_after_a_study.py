@@ -5,9 +5,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 from rich.console import Console
@@ -205,3 +207,55 @@ def _wait_for_a_trial(process):
             return
         time.sleep(0.3)
     raise AssertionError("no trial was started")
+
+
+@pytest.fixture(scope="module")
+def shown(finished):
+    """The address of MLflow's pages on the study, as `hail-study ui` serves them."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    words = [sys.executable, "-m", "hail_study.commands", "ui", "tiny.yaml", "--port", str(port)]
+    quiet = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = (finished / "ui.log").open("w")
+    server = subprocess.Popen(words, cwd=finished, env=quiet, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    until(lambda: answers(f"{address}/health"), 200)
+    yield address
+    os.killpg(server.pid, signal.SIGTERM)
+    server.wait(30)
+
+
+def until(condition, seconds):
+    """Wait for something to become true; it must."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    return found
+
+
+def answers(address):
+    try:
+        return urllib.request.urlopen(address, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def text_of(browser):
+    return browser.execute_script("return document.body.innerText")
+
+
+def test_mlflows_pages_show_the_study_its_arms_and_its_report(finished, shown, browser):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`hail.kind` = 'study'")
+    browser.get(f"{shown}/#/experiments/{experiment}/runs")
+    until(lambda: "peers.count=1" in text_of(browser) and "reference" in text_of(browser), 60)
+    browser.get(f"{shown}/#/experiments/{experiment}/runs/{run.info.run_id}")
+    until(lambda: "Description" in text_of(browser) and "peers.count=1" in text_of(browser), 60)
+    browser.get(f"{shown}/#/experiments/{experiment}/runs/{run.info.run_id}/artifacts")
+    until(lambda: "report.html" in text_of(browser) or "report" in text_of(browser), 60)
+    assert [entry for entry in browser.get_log("browser") if "Uncaught" in entry["message"]] == []
