@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a tiny data set and configuration, one local Ray and one browser for the session."""
+"""What tests of several rooms share: a tiny data set and configuration, one local Ray, one browser."""
 
 import os
 import shutil
@@ -31,6 +31,14 @@ FLAGS = [
     "--disable-sync",
     "--hide-scrollbars",
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_tracking_of_another_test():
+    """MLflow's `set_tracking_uri` sets an environment variable, which a study without a place of its own obeys."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture(scope="session")

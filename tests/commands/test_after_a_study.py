@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 from rich.console import Console
@@ -131,7 +132,9 @@ def test_the_best_trial_is_a_model_in_mlflow_from_the_start(here):
     trials = record.trials("tiny").set_index("run_id")
     assert trials.loc[run, "validation/ndcg@10"] == trials["validation/ndcg@10"].max()
     mlflow.set_tracking_uri(record.location.tracking)
-    found = mlflow.pyfunc.load_model(f"models:/{model}").predict(pd.DataFrame({"sequence": [["item 3", "item 7"]]}))
+    served = mlflow.pyfunc.load_model(f"models:/{model}")
+    known = served.unwrap_python_model()._predictor.items[:2]
+    found = served.predict(pd.DataFrame({"sequence": [known]}))
     assert len(found[0]) == 10
     client = mlflow.MlflowClient(record.location.tracking)
     assert client.get_run(run).inputs.dataset_inputs[0].dataset.digest == trials.loc[run, "fingerprint"]
@@ -252,10 +255,15 @@ def test_mlflows_pages_show_the_study_its_arms_and_its_report(finished, shown, b
     client = mlflow.MlflowClient(f"sqlite:///{finished / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tiny").experiment_id
     (run,) = client.search_runs([experiment], "tags.`hail.kind` = 'study'")
-    browser.get(f"{shown}/#/experiments/{experiment}/runs")
-    until(lambda: "peers.count=1" in text_of(browser) and "reference" in text_of(browser), 60)
-    browser.get(f"{shown}/#/experiments/{experiment}/runs/{run.info.run_id}")
-    until(lambda: "Description" in text_of(browser) and "peers.count=1" in text_of(browser), 60)
-    browser.get(f"{shown}/#/experiments/{experiment}/runs/{run.info.run_id}/artifacts")
-    until(lambda: "report.html" in text_of(browser) or "report" in text_of(browser), 60)
+    runs = f"{shown}/#/experiments/{experiment}/runs"
+    confirmed = quote('tags.`hail.phase` = "confirm"')
+    for page, texts in {
+        runs: ["tiny", "matching runs"],
+        f"{runs}?searchFilter={confirmed}": ["reference", "peers.count=1", "planted ("],
+        f"{runs}/{run.info.run_id}": ["Description", "the reference", "Child runs", "peers.count=1"],
+        f"{runs}/{run.info.run_id}/artifacts": ["report", "study.yaml"],
+    }.items():
+        browser.get("about:blank")
+        browser.get(page)
+        until(lambda texts=texts: all(text in text_of(browser) for text in texts), 60)
     assert [entry for entry in browser.get_log("browser") if "Uncaught" in entry["message"]] == []
