@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a tiny data set and configuration, one local Ray, one browser."""
+"""What tests of several rooms share: a tiny data set and configuration, one local Ray, a browser."""
 
 import os
 import shutil
@@ -81,7 +81,7 @@ def local_ray():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator:
     """Headless Chromium that keeps what pages log."""
     if not (CHROMIUM and DRIVER):

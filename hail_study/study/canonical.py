@@ -184,7 +184,6 @@ RULES: Final = (
             "peers.share",
             "evaluation.protocol",
             "evaluation.filter_seen",
-            "objective.structure.candidates",
         ),
         ("data.source",),
         lambda source: source != "multilabel",
@@ -194,6 +193,7 @@ RULES: Final = (
     Rule((_METHOD,), ("data.targets",), lambda targets: targets > 1),
     Rule((_METHOD,), ("data.source",), lambda source: source in ("multilabel", "planted", "file")),
     Rule(("objective.structure.candidates",), ("data.targets",), lambda targets: targets > 1),
+    Rule(("objective.structure.candidates",), ("data.source",), lambda source: source in ("planted", "file")),
     Rule(("objective.structure.energy", "objective.structure.rank"), (_METHOD,), lambda method: method != "bce"),
     Rule(
         ("objective.structure.cross_entropy",), (_METHOD,), lambda method: method in ("infnet", "compound", "implicit")

@@ -78,6 +78,8 @@ def test_study_files_load(text: str, tmp_path) -> None:
 def test_commands_exist(text: str) -> None:
     for line in text.strip().splitlines():
         words = shlex.split(line.removeprefix("$ "))
+        if words[:3] == ["python", "-m", "hail_study.testing"]:
+            continue  # no command of the package: its own tests call it
         command = words[1] if words[0] == "hail-study" else words[2].removeprefix("hail_study.")
         arguments = words[2:] if words[0] == "hail-study" else words[3:]
         assert command in COMMANDS

@@ -92,10 +92,13 @@ def test_arms_that_cannot_be_built_have_names_all_the_same(errors) -> None:
 
 def test_the_sentences_of_the_documentation_are_understood(study) -> None:
     text = """
-base: {readout: {paradigm: soft}}
+base: {readout: {paradigm: soft}, peers: {coupling: independent}}
 remove: {readout: {readout.paradigm: last}}
-vary: {peers.count: [2, 4], peers.coupling: [med, independent]}
+vary: {peers.count: [2, 4]}
 cross: {peers.count: [1, 2], readout.paradigm: [soft, logit-mix]}
+arms:
+  - {name: independent, set: {readout.paradigm: last, encoder.blocks: 1}}
+  - {name: med, set: {readout.paradigm: last, encoder.blocks: 1, peers.coupling: med}}
 claims:
   - med > independent on ndcg@10
   - peers.count=4 >= peers.count=2

@@ -61,6 +61,7 @@ OTHER = {  # levels to try where the type does not tell them, or tells too many
     "readout.by_peer": ["lvml", "soft"],
     "objective.temporal": 4.0,
     "training.precision": "bfloat16",
+    "evaluation.diagnostics": ["attribution"],
 }
 SELDOM = {"training.patience", "training.epochs", "training.warmup", "evaluation.select"}
 """They decide how long is trained and what is kept; tests of training cover them, and no task has a say in them."""
