@@ -33,6 +33,13 @@ FLAGS = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the tests: all that use Ray in one, as it is one local Ray; no file is torn apart."""
+    on_ray = {item.path for item in items if item.get_closest_marker("ray") or "local_ray" in item.fixturenames}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in on_ray else str(item.path)))
+
+
 @pytest.fixture(autouse=True)
 def no_tracking_of_another_test():
     """MLflow's `set_tracking_uri` sets an environment variable, which a study without a place of its own obeys."""
