@@ -1,10 +1,13 @@
 """What a model trains on: inputs, and where in them which item is to be predicted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from hail_study.models.dropout import Extents
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class TrainingBatch:
         log_frequency: [T, V + 1] logarithm of each item's sampling frequency, where the item loss corrects for it.
         ids: [T, B, L + 1], the items that all of this was made of.
         domains: [T, B], each user's, where the data have any.
+        extents: Sequences of each trial and the longest of their inputs, where the stack pads; None: B and L.
     """
 
     inputs: Tensor
@@ -30,6 +34,14 @@ class TrainingBatch:
     log_frequency: Tensor | None = None
     ids: Tensor | None = None
     domains: Tensor | None = None
+    extents: Extents | None = None
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """The same on a device."""
+        tensors: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **tensors)
 
 
 def next_items(ids: Tensor) -> TrainingBatch:
@@ -73,6 +85,33 @@ def masked_items(
     return _batch(ids.masked_fill(chosen, mask), ids, chosen)
 
 
+def stacked(batches: Sequence[TrainingBatch]) -> TrainingBatch:
+    """Batches of one trial each as one of all: what is missing of the largest weighs nothing and draws nothing.
+
+    Sequences that only pad have one item, as attention to none at all is not a number.
+    """
+    extents = [(batch.inputs.shape[1], batch.inputs.shape[2]) for batch in batches]
+    sequences, length = (max(sizes) for sizes in zip(*extents, strict=True))
+    inputs = batches[0].inputs.new_zeros(len(batches), sequences, length)
+    for own, batch in zip(inputs, batches, strict=True):
+        own[len(batch.inputs[0]) :, 0] = 1
+        own[: batch.inputs.shape[1], : batch.inputs.shape[2]] = batch.inputs[0]
+    targets = _padded([batch.targets for batch in batches], 1)
+    weights = [
+        batch.weights if batch.weights is not None else torch.ones_like(batch.targets, dtype=torch.float)
+        for batch in batches
+    ]
+    return TrainingBatch(
+        inputs,
+        _padded([_placed(batch, length) for batch in batches], 0),
+        targets,
+        _padded(weights, 0),
+        _joined([batch.negatives for batch in batches]),
+        _joined([batch.log_frequency for batch in batches]),
+        extents=extents,
+    )
+
+
 def last_positions(lengths: Tensor, width: int) -> Tensor:
     """Flat index into B * width of each row's last item: [1, B]."""
     return (torch.arange(len(lengths), device=lengths.device) * width + lengths - 1)[None]
@@ -109,3 +148,23 @@ def _batch(inputs: Tensor, targets: Tensor, chosen: Tensor) -> TrainingBatch:
     positions = flat.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]  # [T, N]
     real = torch.arange(width, device=flat.device) < counts  # [T, N]
     return TrainingBatch(inputs, positions, items.gather(1, positions).where(real, 1), real.float())
+
+
+def _placed(batch: TrainingBatch, length: int) -> Tensor:
+    """The positions of a batch in inputs of another length."""
+    own = batch.inputs.shape[-1]
+    return batch.positions // own * length + batch.positions % own
+
+
+def _padded(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows [1, n, ...] of different n as one tensor [T, max n, ...]."""
+    whole = rows[0].new_full((len(rows), max(row.shape[1] for row in rows), *rows[0].shape[2:]), value)
+    for own, row in zip(whole, rows, strict=True):
+        own[: row.shape[1]] = row[0]
+    return whole
+
+
+def _joined(rows: Sequence[Tensor | None]) -> Tensor | None:
+    """What each trial's batch has or none has: negatives, which stand for padding too, and their frequencies."""
+    present = [row for row in rows if row is not None]
+    return _padded(present, 1) if present else None

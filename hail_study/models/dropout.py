@@ -11,12 +11,15 @@ from hail_study.models.layers import Layer
 
 _LEVELS: Final = 1 << 16
 
+Extents = Sequence[tuple[int, int]]
+"""Sequences of each trial of a stack, and the longest of them."""
+
 
 class Streams:
     """The random numbers of dropout: one stream for each row, a row being a slot or a trial.
 
     A row draws what it would draw alone, whatever it is stacked with: its generator is its own, and the draws cover its
-    own longest sequence only (`extents`), so padding that a stack adds takes no numbers.
+    own sequences only (`extents`), so padding that a stack adds takes no numbers.
 
     A mask compares 16 random bits with a threshold, on a CPU ten times as fast as `bernoulli_`. The dropout rate is
     rounded to 1/65536, and what is kept is scaled by the rounded rate.
@@ -25,20 +28,21 @@ class Streams:
         seeds: One per row. Rows with equal seeds draw equal masks.
 
     Attributes:
-        extents: Longest sequence of each trial, whose rows are neighbours; None where there is one trial.
+        extents: Sequences of each trial and their longest, trials' rows being neighbours; None where there is one
+            trial.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._seeds = list(seeds)
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._rows = range(len(self._seeds))
-        self.extents: list[int] | None = None
+        self.extents: Extents | None = None
 
     def mask(self, shape: Sequence[int], rate: float, device: torch.device, axes: Sequence[int] = (2,)) -> Tensor:
         """Zeros with probability `rate`, else 1 / (1 - rate).
 
         Args:
-            shape: Of the mask; the first axis is rows.
+            shape: Of the mask; the first axis is rows, the second sequences.
             rate: Of dropout.
             device: Of the mask.
             axes: Which axes count sequence positions.
@@ -51,8 +55,10 @@ class Streams:
             if self.extents is None:
                 _fill(own, rate, self._generators[row])
                 continue
+            sequences, length = self.extents[row * len(self.extents) // len(self._seeds)]
+            own = own[:sequences]
             for axis in axes:
-                own = own.narrow(axis - 1, 0, self.extents[row * len(self.extents) // len(self._seeds)])
+                own = own.narrow(axis - 1, 0, length)
             own.copy_(_fill(torch.empty(own.shape, device=device), rate, self._generators[row]))
         return mask
 
@@ -69,6 +75,12 @@ class Streams:
             yield
         finally:
             self._rows = range(len(self._seeds))
+
+    def join(self, trials: Sequence["Streams"], device: torch.device) -> None:
+        """Draw from the streams of several trials from now on, in their order: what one draws here, it has drawn."""
+        for one in trials:
+            one._move(device)
+        self._generators = [generator for one in trials for generator in one._generators]
 
     def state(self) -> Tensor:
         """[rows, bytes] uint8, on the CPU."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
 from hail_study.models.companions import auxiliary_terms, miner_of, weighting_of
+from hail_study.models.dropout import Extents
 from hail_study.models.family import repeat
 from hail_study.models.layers import Layer, initialise
 from hail_study.models.mixtures import Gate, PeerAttention
@@ -70,17 +71,18 @@ class PeerNetwork(Layer):
         self._teaching = getattr(coupling, "teacher", None)
         self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if self._teaching else None
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, extents: Extents | None = None) -> Tensor:
         """States of every position.
 
         Args:
             ids: [T, B, L] int64, padding (0) on the right.
+            extents: Sequences of each trial and their longest, where trials have not equally many.
 
         Returns:
             [S, B, L, D], after the head: their products with `table()` are the item logits. Padding has arbitrary
             states.
         """
-        return self._answering()(ids)
+        return self._answering()(ids, extents)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Item vectors [T or S, B, L, D] of inputs ids [T, B, L], before anything is added to them."""
@@ -188,6 +190,26 @@ class PeerNetwork(Layer):
             self.stack.streams, torch.split(state, [s.rows for s in self.stack.streams]), strict=True
         ):
             streams.set_state(own)
+
+    def hold(self, trials: Sequence["PeerNetwork"]) -> None:
+        """Take the place of networks of one trial each: weights and dropout streams are the same ones from now on.
+
+        Whoever changes or saves a trial's network changes or saves its part of this one.
+        """
+        theirs = [dict(one.named_parameters()) for one in trials]
+        with torch.no_grad():
+            for name, whole in self.named_parameters():
+                for part, own in zip(whole.data.chunk(len(trials)), theirs, strict=True):
+                    part.copy_(own[name])
+                    own[name].data = part
+        device = next(self.parameters()).device
+        for streams, *own_streams in zip(self.stack.streams, *(one.stack.streams for one in trials), strict=True):
+            streams.join(own_streams, device)
+
+    def release(self) -> None:
+        """Have weights of its own again, after a network of several trials held them."""
+        for weight in self.parameters():
+            weight.data = weight.data.clone()
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; networks that teach never drop anything."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hail_study.models.dropout import Streams
+from hail_study.models.dropout import Extents, Streams
 from hail_study.models.embedding import Table
 from hail_study.models.encoder import Encoder
 from hail_study.models.family import Family, repeat
@@ -54,12 +54,17 @@ class Stack(Layer):
     def _families(self) -> list[Family]:
         return list(self.families.values())  # type: ignore[arg-type]
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """States [S, B, L, D] of inputs ids [T, B, L]."""
+    def forward(self, ids: Tensor, extents: Extents | None = None) -> Tensor:
+        """States [S, B, L, D] of inputs ids [T, B, L].
+
+        Args:
+            ids: Inputs.
+            extents: Sequences of each trial and their longest, where trials have not equally many.
+        """
         if self.training and self.trials > 1:
-            extents = (ids != 0).any(1).sum(1).tolist()
+            found = extents or [(ids.shape[1], length) for length in (ids != 0).any(1).sum(1).tolist()]
             for streams in self.streams:
-                streams.extents = extents
+                streams.extents = found
         return self.encode(self.vectors(ids), ids)
 
     def vectors(self, ids: Tensor) -> Tensor:

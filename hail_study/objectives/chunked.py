@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy
-from hail_study.objectives.couplings.base import Chunk, Coupling
+from hail_study.objectives.couplings.base import Chunk, Coupling, Weight
 from hail_study.objectives.scores import AllItems, SampledItems, Scores
 
 CHUNK: Final = {"cpu": 1 << 19, "cuda": 1 << 26}
@@ -124,11 +124,22 @@ class _Chunked(Function):
                 whole[:, piece] = mixed[name] * share
         ctx.save_for_backward(state_gradient.view(states.shape), scores.table_gradient, *mixture_gradients)
         scale = problem.coupling.weights(problem.step)
-        return torch.stack([scale[name] * part.sum() for name, part in parts.items()]).sum()
+        return torch.stack([_weighed(scale[name], part, trials) for name, part in parts.items()]).sum()
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         return None, None, None, *[gradient * outer[0] for gradient in ctx.saved_tensors]
+
+
+def per_trial(weight: Weight, part: Tensor, trials: int) -> Tensor:
+    """A term [S] of T trials, weighed."""
+    if isinstance(weight, Tensor):
+        return (weight.view(trials, 1) * part.view(trials, -1)).flatten()
+    return weight * part
+
+
+def _weighed(weight: Weight, part: Tensor, trials: int) -> Tensor:
+    return per_trial(weight, part, trials).sum() if isinstance(weight, Tensor) else weight * part.sum()
 
 
 def _chunks(

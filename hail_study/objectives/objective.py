@@ -1,6 +1,6 @@
 """The loss of one batch, as a study's configuration declares it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.objectives.auxiliary import Auxiliary, Scene
-from hail_study.objectives.chunked import Problem, chunked_loss
+from hail_study.objectives.chunked import Problem, chunked_loss, per_trial
 from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.couplings.one import Gated
 from hail_study.objectives.items import ItemLoss
@@ -63,6 +63,10 @@ class Objective:
         self._chunk = chunk
         self._terms = configuration.objective.auxiliary
 
+    def differ(self, configurations: Sequence[Configuration], device: torch.device) -> None:
+        """Weigh the terms of each trial of a stack as its own configuration says (`study.packing.OWN`)."""
+        self.coupling.differ([one.peers for one in configurations], device)
+
     def of(
         self,
         network: PeerNetwork,
@@ -82,7 +86,7 @@ class Objective:
             draws: Random numbers of auxiliary terms, one source per trial.
             scales: [T, N], what the scores of each target are multiplied by.
         """
-        hidden = network(batch.inputs)  # [S, B, L, D]
+        hidden = network(batch.inputs, batch.extents)  # [S, B, L, D]
         states = network.states_at(hidden, batch.positions)  # [S, N, D]
         scaled = states if scales is None else states * _per_slot(scales, states)
         mining = cast(Mining | None, network.mining)
@@ -105,7 +109,7 @@ class Objective:
             return None
 
         def items() -> Tensor:
-            states = network.states_at(network(batch.inputs), batch.positions)
+            states = network.states_at(network(batch.inputs, batch.extents), batch.positions)
             return self._of_items(network, batch, states, step).total
 
         empty = torch.empty(0, device=batch.inputs.device)
@@ -120,13 +124,17 @@ class Objective:
         network = scene.network
         values = {name: term(scene) for name, term in network.auxiliary.items()}  # [S] each
         terms = torch.stack([value.view(network.trials, -1).sum(1) for value in values.values()], 1)  # [T, A]
-        scale = self.coupling.weights(scene.step)
-        items = torch.stack([scale[name] * part for name, part in loss.parts.items()]).sum(0)  # [S]
-        each = items.view(network.trials, -1).sum(1)
+        each = self.of_trials(loss.parts, network.trials, scene.step)
         weighed: Weighed = cast(Weighting, network.weighting)(loss.total, each, terms, scene)
         return Loss(
             weighed.total, loss.parts | {name: v.detach() for name, v in values.items()}, weights=weighed.weights
         )
+
+    def of_trials(self, parts: Mapping[str, Tensor], trials: int, step: int = 0) -> Tensor:
+        """The loss over the items of each trial, [T], from its terms [S]."""
+        scale = self.coupling.weights(step)
+        each = [per_trial(scale[name], part, trials) for name, part in parts.items()]
+        return torch.stack(each).sum(0).view(trials, -1).sum(1)
 
     def _of_items(self, network: PeerNetwork, batch: TrainingBatch, states: Tensor, step: int) -> Loss:
         """The loss over the items at states [S, N, D]."""

@@ -1,5 +1,6 @@
 """Ranking by a focus on single items of the history, and what can be said of that focus."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -94,7 +95,7 @@ class FocusedEvaluator(Evaluator):
         """Values of the targets in the order in which blocks of them are read."""
         return torch.from_numpy(values[np.argsort(self._inverse)]).to(device)
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         assert isinstance(network, FocusedNetwork)
         rows = slice(start, start + BLOCK)
         lengths, targets = self._lengths[rows], self._targets[rows]
@@ -102,7 +103,7 @@ class FocusedEvaluator(Evaluator):
         scores = self._predict(readings)
         sought = None if self._sought is None else self._sought[rows]
         self._watched.append(self._watch(readings, scores, targets, sought))
-        return scores, None
+        yield scores, None
 
     def _predict(self, readings: ItemReadings) -> Tensor:
         predicted = {rule: readings.predict(rule) for rule in dict.fromkeys(self._rules)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,12 @@ from hail_study.study import Configuration, FileData, PlantedData
 from hail_study.tasks.diagnostics import Scene, examined, sample
 from hail_study.tasks.focused import FocusedEvaluator
 from hail_study.tasks.steering import FITTED, random_vector, steering, steering_vector
-from hail_study.tasks.task import Part, Task
+from hail_study.tasks.task import Diverged, Part, Task
 from hail_study.training.evaluation import Evaluator
 from hail_study.training.metrics import Ranking
+
+if TYPE_CHECKING:
+    from hail_study.tasks.stacked import StackedNextItem
 
 
 class NextItem(Task):
@@ -38,7 +41,7 @@ class NextItem(Task):
 
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         super().__init__(configuration, seed, device)
-        self._data, self._seed = prepared, seed
+        self._data, self.seed = prepared, seed
         self._max_length = cast(PlantedData | FileData, configuration.data).max_length
         self._split = split(prepared)
         self._focused = configuration.readout.paradigm != "last"
@@ -59,19 +62,28 @@ class NextItem(Task):
 
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
+        for ids in self.ids():
+            yield ids.to(self.device, non_blocking=True)
+
+    def ids(self) -> Iterator[Tensor]:
+        """As `batches`, on the CPU."""
         settings = self.configuration
         size, clusters = settings.training.batch, self._clusters
         for sequences in epoch(self._data, self._split, size, self._max_length, self.order, clusters=clusters):
             self._users = sequences.users
-            yield torch.from_numpy(sequences.ids)[None].to(self.device, non_blocking=True)
+            yield torch.from_numpy(sequences.ids)[None]
 
     def loss(self, batch: Tensor, step: int) -> Loss:
         if self._focused:
             return self._focused_loss(batch[0], step)
-        made = self.network.training_batch(batch, self.draws, self._progress(step))
-        made = self._made = self._with_domains(made)
+        made = self._made = self._with_domains(self.training_batch(batch, step))
         with self.precision():
             return self._of(made, step) if self._temporal.idle else self._weighted(made, step)
+
+    def training_batch(self, ids: Tensor, step: int) -> TrainingBatch:
+        """What to train on, from items [1, B, L + 1]."""
+        batch: TrainingBatch = self.network.training_batch(ids, self.draws, self._progress(step))
+        return batch
 
     def then(self, batch: Tensor, step: int) -> Loss | None:
         if self._focused:
@@ -94,6 +106,15 @@ class NextItem(Task):
             evaluator.steer = self._steering() if part == "test" else None
             ranking = evaluator.rank(self.network, rule, peer)
         return ranking if part == "validation" else self._examined(replace(ranking, strata=self._strata()))
+
+    def stacked(self, others: Sequence[Task]) -> "StackedNextItem":
+        from hail_study.tasks.stacked import StackedNextItem
+
+        return StackedNextItem([self, *cast(Sequence[NextItem], others)])
+
+    def evaluate_each(self, network: PeerNetwork) -> list[Ranking | Diverged]:
+        """Validation of a network of several trials on these data, before the best peers are known."""
+        return self._validation.rank_each(network, self.combination(None))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -166,7 +187,7 @@ class NextItem(Task):
         training = self.network.training
         self.network.eval()
         if settings.steering_by == "random":
-            vector = random_vector(self.network, self.configuration.encoder.dim, self._seed)
+            vector = random_vector(self.network, self.configuration.encoder.dim, self.seed)
         else:
             positions = self._split.valid_positions
             vector = steering_vector(self.network, sample(self._data, positions, self._max_length, FITTED, self.device))

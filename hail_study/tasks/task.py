@@ -96,6 +96,10 @@ class Task(ABC):
             Diverged: A prediction is not finite.
         """
 
+    def stacked(self, others: Sequence["Task"]) -> Any:
+        """This task and others of its structure (`study.packing.structure`) as one computation."""
+        raise NotImplementedError(f"{type(self).__name__} is trained alone")
+
     def stage_after(self, history: Sequence[Mapping[str, float]]) -> int:
         """The stage of the next epoch. With a new one the optimiser starts afresh. A function of the history alone."""
         return 0

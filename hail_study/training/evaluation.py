@@ -1,6 +1,6 @@
 """Ranking: where the target stands among the candidates, for the peers together and each alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -69,23 +69,48 @@ class Evaluator:
         Raises:
             Diverged: A score is not finite.
         """
+        (found,) = self.rank_each(network, inference, best_peer)
+        if isinstance(found, Diverged):
+            raise found
+        return found
+
+    @torch.inference_mode()
+    def rank_each(self, network: PeerNetwork, inference: str, best_peer: int = 0) -> list[Ranking | Diverged]:
+        """As `rank`, for a network of several trials; what raises there is in its trial's place here."""
         was_training = network.training
         network.eval()
         table = network.table()
-        blocks = [self._block(network, table, start, inference, best_peer) for start in range(0, len(self._ids), BLOCK)]
+        blocks = [
+            [self._ranks(*one, start, inference, best_peer) for one in self._logits(network, table, start)]
+            for start in range(0, len(self._ids), BLOCK)
+        ]
         network.train(was_training)
-        ranks = torch.cat(blocks, dim=1).cpu().numpy().astype(np.int32)[:, self._inverse]
+        return [self._ranking(trial) for trial in zip(*blocks, strict=True)]
+
+    def _ranking(self, blocks: Sequence[tuple[Tensor, Tensor]]) -> Ranking | Diverged:
+        """One trial's, from its ranks [1 + K, n] of each block and whether its scores were finite."""
+        if not bool(torch.stack([finite for _, finite in blocks]).all()):
+            return Diverged("scores are not finite")
+        ranks = torch.cat([ranks for ranks, _ in blocks], dim=1).cpu().numpy().astype(np.int32)[:, self._inverse]
         return Ranking(self.users, ranks[0], ranks[1:])
 
-    def _block(self, network: PeerNetwork, table: Tensor, start: int, inference: str, best_peer: int) -> Tensor:
-        """Ranks [1 + K, n] of one block, the combined prediction's first."""
+    def _ranks(
+        self, logits: Tensor, gate: Tensor | None, start: int, inference: str, best_peer: int
+    ) -> tuple[Tensor, Tensor]:
+        """Ranks [1 + K, n] of one trial in the block, the combined prediction's first; whether its scores are finite.
+
+        Args:
+            logits: [K, n, V + 1], which may be overwritten.
+            gate: [n, K].
+            start: Of the block.
+            inference: As in `rank`.
+            best_peer: As in `rank`.
+        """
         rows = slice(start, start + BLOCK)
         targets = self._targets[rows]
-        logits, gate = self._logits(network, table, start)  # [K, n, V+1], [n, K]
         logits[:, :, 0] = -torch.inf
         scores = torch.cat([combine(logits, inference, best_peer, gate)[None], logits])  # [1+K, n, V+1]
-        if not bool(torch.isfinite(scores[:, :, 1:].sum())):
-            raise Diverged("scores are not finite")
+        finite = torch.isfinite(scores[:, :, 1:].sum())
         wanted = scores.gather(2, targets.expand(len(scores), -1)[..., None])  # [1+K, n, 1]
         if self._seen is not None:
             row, item = self._seen[start // BLOCK]
@@ -94,19 +119,23 @@ class Evaluator:
             scores = torch.cat([wanted, scores.gather(2, self._negatives[rows].expand(len(scores), -1, -1))], 2)
         above = (scores > wanted).sum(2)
         tied = (scores == wanted).sum(2) - 1  # the target ties with itself
-        return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up
+        return 1 + above + (tied + 1) // 2, finite  # expected rank among equals, rounded up
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
-        """Scores of all items [K, n, V + 1] for the block of targets from `start` on; column 0 means nothing.
+    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Each trial's scores of all items [K, n, V + 1] at the block of targets from `start` on.
 
-        With them the gate's logits [n, K], where the network has a gate.
+        Column 0 means nothing. With them the gate's logits [n, K], where the network has a gate.
         """
         rows = slice(start, start + BLOCK)
         lengths = self._lengths[rows]
         inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
         states = network.states_at(network(inputs), positions)  # [K, n, D]
         states = states if self.steer is None else self.steer(states)
-        return torch.bmm(states, table.transpose(1, 2)).float(), network.gate_at(states)
+        gates = network.mixtures(states).get("gate")
+        for trial, (own, items) in enumerate(
+            zip(states.chunk(network.trials), table.chunk(network.trials), strict=True)
+        ):
+            yield torch.bmm(own, items.transpose(1, 2)).float(), None if gates is None else gates[trial]
 
 
 def _blocked(

@@ -1,7 +1,7 @@
 """One trial: one training of one configuration on one seed."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ class Trial:
             (`data.select`).
 
     Attributes:
+        fingerprint: Of the data.
+        optimiser: Of the network's parameters.
         epoch: Epochs done.
         updates: Steps of the optimiser done.
         done: Nothing is left to train: all epochs are done, or validation has stopped improving.
@@ -71,9 +73,10 @@ class Trial:
         self.configuration = configuration
         self._settings = configuration.training
         self.device = torch.device(device)
+        self.fingerprint: str = prepared.fingerprint
         self.task = task_for(configuration, prepared, seed, self.device, sources or {})
         self.network = self.task.network
-        self._optimiser = self._fresh_optimiser()
+        self.optimiser = self._fresh_optimiser()
         self._step = 0
         self._best: dict[str, Tensor] = {}
         self._best_value: float | None = None
@@ -114,31 +117,27 @@ class Trial:
         start = time.perf_counter()
         self._enter_stage(self.task.stage_after(self.history))
         losses = self._train_epoch()
-        self._training_seconds += time.perf_counter() - start
+        trained = time.perf_counter() - start
         metrics = self.task.evaluate("validation").metrics()
-        self._keep_if_best(metrics)
-        self.history.append(
-            {"epoch": self.epoch + 1}
-            | losses
-            | {f"validation/{name}": value for name, value in metrics.items()}
-            | {"seconds": time.perf_counter() - start}
-        )
-        return self.history[-1]
+        return self.end(losses, metrics, trained, time.perf_counter() - start)
 
     def time_epoch(self, budget: float) -> float:
         """Estimate the seconds of one epoch from as many batches as `budget` seconds allow. Spoils the trial.
 
         Evaluation, a forward pass over the validation examples, is counted as a third of as many training batches.
         """
-        batches = self.task.batches()
-        self._train_step(next(batches))
-        start, count = time.perf_counter(), 0
+        return self.time_batches(self.task.batches(), self._train_step, budget)
+
+    def time_batches(self, batches: Iterator[Any], step: Callable[[Any], object], budget: float) -> float:
+        """As `time_epoch`, of these batches and what is done with each."""
+        step(next(batches))
+        start, count = self._now(), 0
         for batch in batches:
-            self._train_step(batch)
+            step(batch)
             count += 1
             if time.perf_counter() - start > budget:
                 break
-        per_batch = (time.perf_counter() - start) / max(1, count)
+        per_batch = (self._now() - start) / max(1, count)
         return per_batch * (self.task.steps / self._settings.updates + self.task.examples[1] / self._settings.batch / 3)
 
     def validation(self) -> dict[str, float]:
@@ -163,13 +162,13 @@ class Trial:
         tensors = (
             {f"weights/{name}": value for name, value in self._weights().items()}
             | {f"best/{name}": value for name, value in self._best.items()}
-            | optimiser_tensors(self._optimiser)
+            | optimiser_tensors(self.optimiser)
             | {"random/draws": self.task.draws.get_state(), "random/network": self.network.random_state()}
         )
         return pack(tensors, self._scalars())
 
     def load(self, blob: bytes) -> None:
-        """Continue from `state()`.
+        """Continue from `state()`; not while the trial is in a pack.
 
         Raises:
             TornCheckpoint: The bytes are damaged. The trial is unchanged.
@@ -179,7 +178,7 @@ class Trial:
         self._enter_stage(scalars["stage"])
         self.network.load_state_dict(part["weights/"])
         self._best = {name: value.to(self.device) for name, value in part["best/"].items()}
-        load_optimiser(self._optimiser, {k: v for k, v in tensors.items() if k.startswith("optimiser/")})
+        load_optimiser(self.optimiser, {k: v for k, v in tensors.items() if k.startswith("optimiser/")})
         self.task.draws.set_state(tensors["random/draws"])
         self.network.set_random_state(tensors["random/network"])
         self.task.order.bit_generator.state = scalars["order"]
@@ -187,6 +186,52 @@ class Trial:
         self._best_value, self.best_epoch = scalars["best_value"], scalars["best_epoch"]
         self.best_peer, self._stage_epoch = scalars["best_peer"], scalars["stage_epoch"]
         self._training_seconds = scalars["training_seconds"]
+
+    # --- for a pack ---------------------------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        settings = self._settings
+        factor = learning_rate_factor(self._step, self.task.steps * settings.epochs, settings.warmup, settings.decay)
+        return settings.learning_rate * factor * self.task.rate(self.task.stage)
+
+    def count_step(self) -> None:
+        """A step was done."""
+        self._step += 1
+
+    def check(self, losses: Mapping[str, float]) -> None:
+        """Look at an epoch's mean losses.
+
+        Raises:
+            Diverged: One is not finite.
+        """
+        if not all(np.isfinite(value) for value in losses.values()):
+            raise Diverged(f"the loss is not finite in epoch {self.epoch + 1}: {losses}")
+
+    def end(
+        self, losses: Mapping[str, float], metrics: Mapping[str, float], trained: float, spent: float
+    ) -> dict[str, float]:
+        """An epoch was trained and judged: remember it.
+
+        Args:
+            losses: Means over its steps.
+            metrics: Of the validation examples.
+            trained: Seconds of training.
+            spent: Seconds of training and validation.
+        """
+        self._training_seconds += trained
+        self._keep_if_best(metrics)
+        entry = {"epoch": self.epoch + 1, **losses}
+        entry |= {f"validation/{name}": value for name, value in metrics.items()}
+        self.history.append(entry | {"seconds": spent})
+        return self.history[-1]
+
+    def release(self) -> None:
+        """Hold tensors of its own again, after a pack held them."""
+        self.network.release()
+        for state in self.optimiser.state.values():
+            state.update({name: value.clone() for name, value in state.items()})
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -200,7 +245,13 @@ class Trial:
         """What an optimiser has gathered belongs to the loss it was gathered on."""
         if stage != self.task.stage:
             self.task.stage, self._stage_epoch = stage, self.epoch
-            self._optimiser = self._fresh_optimiser()
+            self.optimiser = self._fresh_optimiser()
+
+    def _now(self) -> float:
+        """Seconds, when the device has done what it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     def _train_epoch(self) -> dict[str, float]:
         self.network.train()
@@ -211,8 +262,7 @@ class Trial:
                 totals[name] = totals[name] + value if name in totals else value
             steps += 1
         means = {name: float(total) / steps for name, total in totals.items()}
-        if not all(np.isfinite(value) for value in means.values()):
-            raise Diverged(f"the loss is not finite in epoch {self.epoch + 1}: " + str(means))
+        self.check(means)
         return means
 
     def _train_step(self, batch: Any) -> dict[str, Tensor]:
@@ -221,18 +271,18 @@ class Trial:
         for _ in range(self._settings.updates):
             self._set_learning_rate()
             parts = self._descend(self.task.loss(batch, self._step))
-            self._step += 1
+            self.count_step()
             then = self.task.then(batch, self._step)
             parts |= {} if then is None else self._descend(then)
         return parts
 
     def _descend(self, loss: Loss) -> dict[str, Tensor]:
         """Parameters that the loss does not depend on stay as they are."""
-        self._optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         if self._settings.clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.clip)
-        self._optimiser.step()
+        self.optimiser.step()
         return (
             {f"loss/{loss.name}": loss.total.detach()}
             | {f"loss/{name}": part.mean() for name, part in loss.parts.items()}
@@ -240,12 +290,10 @@ class Trial:
         )
 
     def _set_learning_rate(self) -> None:
-        settings = self._settings
-        factor = learning_rate_factor(self._step, self.task.steps * settings.epochs, settings.warmup, settings.decay)
-        for group in self._optimiser.param_groups:
-            group["lr"] = settings.learning_rate * factor * self.task.rate(self.task.stage)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
 
-    def _keep_if_best(self, metrics: dict[str, float]) -> None:
+    def _keep_if_best(self, metrics: Mapping[str, float]) -> None:
         selected, peers = self.configuration.evaluation.select, self.configuration.peers
         alone = [metrics.get(f"peer_{index}/{selected}", metrics[selected]) for index in range(peers.count)]
         direction = sign(selected)

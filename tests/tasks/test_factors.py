@@ -8,10 +8,11 @@ from typing import Literal, get_origin
 import pytest
 
 from hail_study.data import prepare
-from hail_study.study import Configuration, StudyError, canonical, configure
+from hail_study.study import Configuration, StudyError, canonical, configure, packing
 from hail_study.study.factors import factor_types, level, members
 from hail_study.study.tasks import misfits
 from hail_study.training import Trial
+from hail_study.training.pack import Pack
 
 PEERS = {"count": 2, "coupling": "independent", "inference": "best"}
 TRAINING = {"epochs": 3, "patience": 0, "batch": 20, "learning_rate": 0.05, "warmup": 1, "clip": 0.5}
@@ -122,3 +123,35 @@ def test_no_factor_is_silently_ignored(base, factor):
             continue
         changes_something.append(repr(outcome(changed)) != repr(before))
     assert all(changes_something), f"{factor} makes no difference"
+
+
+PACKED = {"data": ITEMS, "encoder": ENCODER, "training": TRAINING | {"epochs": 2}}
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_no_factor_computes_something_else_in_a_pack(factor):
+    """Two seeds at another level of a factor, packed, are what they are alone; or the level says why it is not packed.
+
+    A factor in which trials of a pack may differ is also tried beside the level it had.
+    """
+    base = canonical(Configuration.model_validate(PACKED))
+    data = prepare(base.data)
+    for value in another(factor, level(base, factor)):
+        try:
+            changed = configure(base, {factor: value})
+        except StudyError:
+            continue
+        if changed == base or list(misfits(changed)):
+            continue
+        if packing.structure(changed, data.fingerprint) is None:
+            assert list(packing.misfits(changed)), factor
+            continue
+        beside = base if factor in packing.OWN else changed
+        pack = Pack([Trial(one, data, seed) for seed, one in enumerate((changed, beside))])
+        alone = [Trial(one, data, seed) for seed, one in enumerate((changed, beside))]
+        for _ in range(2):
+            for entry, single in zip(pack.step(), alone, strict=True):
+                expected = {name: value for name, value in single.step().items() if name.startswith("loss/")}
+                assert {name: entry[name] for name in expected} == pytest.approx(expected, rel=2e-3), (factor, value)
+        for mine, single in zip(pack.trials, alone, strict=True):
+            assert mine.test().metrics().keys() == single.test().metrics().keys()

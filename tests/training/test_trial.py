@@ -123,7 +123,7 @@ def test_a_second_loss_moves_what_the_first_leaves_alone(tiny, tiny_data):
     trial = Trial(tiny, tiny_data, seed=0)
     extra = torch.nn.Parameter(torch.ones(()))
     trial.network.register_parameter("extra", extra)
-    trial._optimiser = trial._fresh_optimiser()
+    trial.optimiser = trial._fresh_optimiser()
     trial.task.then = lambda batch, step: Loss(extra.square(), {}, "second")
     before = trial.network.table().detach().clone()
     entry = trial.step()

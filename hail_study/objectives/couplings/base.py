@@ -1,7 +1,7 @@
 """What a coupling is."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Literal
 
@@ -15,7 +15,12 @@ Terms = dict[str, Tensor]
 Gradients = tuple[Tensor, dict[str, Tensor]]
 """In the logits, [T, K, n, C], and in each mixture."""
 
+Weight = float | Tensor
+"""The same for all trials of a stack, or each trial's own, [T, 1, 1, 1]."""
+
 _ALPHA_DECAY: Final = 0.98
+OWN: Final = ("alpha", "gamma")
+"""Settings in which the trials of a stack may differ."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,23 @@ class Coupling:
 
     def __init__(self, settings: Peers) -> None:
         self.settings = settings
+        self._own: Mapping[str, Tensor] = {}
 
-    def weights(self, step: int) -> dict[str, float]:
+    def differ(self, settings: Sequence[Peers], device: torch.device) -> None:
+        """Let the trials of a stack have an alpha and gamma of their own; all else is the same for them."""
+        levels = {name: [getattr(one, name) for one in settings] for name in OWN}
+        self._own = {
+            name: torch.tensor(each, device=device).view(-1, 1, 1, 1)
+            for name, each in levels.items()
+            if len(set(each)) > 1
+        }
+
+    def setting(self, name: str) -> Weight:
+        """One of `OWN`: of all trials, or each its own."""
+        found: Weight = self._own.get(name, getattr(self.settings, name))
+        return found
+
+    def weights(self, step: int) -> Mapping[str, Weight]:
         """Weight of each term of `loss` in the total at a step."""
         raise NotImplementedError
 
@@ -87,7 +107,7 @@ class Coupling:
             mixtures = {name: mixture.detach().requires_grad_() for name, mixture in chunk.mixtures.items()}
             terms = self.loss(replace(chunk, logits=logits, mixtures=mixtures))
             weights = self.weights(chunk.step)
-            total = torch.stack([weights[name] * term.sum() for name, term in terms.items()]).sum()
+            total = torch.stack([_summed(term, weights[name]) for name, term in terms.items()]).sum()
             first, *rest = torch.autograd.grad(total, [logits, *mixtures.values()], materialize_grads=True)
         return {name: term.detach() for name, term in terms.items()}, (first, dict(zip(mixtures, rest, strict=True)))
 
@@ -109,12 +129,22 @@ class Coupling:
         """
         raise NotImplementedError
 
-    def alpha(self, step: int) -> float:
+    def alpha(self, step: int) -> Weight:
         """Weight of cross-entropy at a step: `peers.alpha`, falling by 2 % every `peers.alpha_decay` steps."""
         decay = self.settings.alpha_decay
-        return self.settings.alpha * (_ALPHA_DECAY ** (step // decay) if decay else 1)
+        return self.setting("alpha") * (_ALPHA_DECAY ** (step // decay) if decay else 1)
 
     def ramp(self, step: int) -> float:
         """Share of a term that grows in over `peers.ramp` steps, exp(-5 (1 - t)^2) (Laine and Aila, ICLR 2017)."""
         length = self.settings.ramp
         return math.exp(-5 * max(0.0, 1 - step / length) ** 2) if length else 1.0
+
+
+def _summed(term: Tensor, weight: Weight) -> Tensor:
+    """A term [T, K, n] weighed."""
+    return (weight[..., 0] * term).sum() if isinstance(weight, Tensor) else weight * term.sum()
+
+
+def plus(x: Tensor, y: Tensor, weight: Weight) -> Tensor:
+    """x + weight y, in the storage of x; both [T, K, n, C]."""
+    return x.addcmul_(y, weight) if isinstance(weight, Tensor) else x.add_(y, alpha=weight)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy, divergence, of_targets
-from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Terms, Weight
 
 _STEPS: Final = 20
 _LEAST: Final = 1e-6
@@ -49,7 +49,7 @@ TEACHERS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {"best": best, 
 class Kdcl(Coupling):
     """alpha CE_i + (1 - alpha) T^2 KL(p_t || p_i), t = `peers.teacher`, softened by `peers.temperature` T."""
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha = self.alpha(step)
         return {"cross_entropy": alpha, "kdcl": 1 - alpha}
 

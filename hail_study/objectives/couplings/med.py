@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hail_study.objectives.couplings.arithmetic import argmax, log_one_minus_softmax, of_targets, others, per_peer
-from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms, Weight, plus
 from hail_study.study.configuration import Peers
 
 RELEASED_SLOTS: Final = 40
@@ -38,8 +38,8 @@ class Med(Coupling):
         super().__init__(settings)
         self.teacher = "frozen" if settings.belief == "frozen" else None
 
-    def weights(self, step: int) -> dict[str, float]:
-        alpha = 1.0 if self.teacher and step < self.settings.freeze else self.alpha(step)
+    def weights(self, step: int) -> dict[str, Weight]:
+        alpha: Weight = 1.0 if self.teacher and step < self.settings.freeze else self.alpha(step)
         return {"cross_entropy": alpha, "med": 1 - alpha}
 
     def loss(self, chunk: Chunk) -> Terms:
@@ -84,7 +84,7 @@ class Med(Coupling):
         spread = ch.sum(-1, keepdim=True)
 
         pull = alpha + beta * (unlikely - spread)
-        gradient = e.mul_(pull * scale - beta * c_top * p_top / rest).add_(ch, alpha=beta)
+        gradient = plus(e.mul_(pull * scale - beta * c_top * p_top / rest), ch, beta)
         gradient.scatter_add_(-1, top, p_top * (pull + beta * c_top))
         gradient.scatter_add_(-1, y, -(alpha + beta * unlikely))
         terms = {"cross_entropy": -log_right, "med": -unlikely * log_right - negative}
@@ -109,14 +109,14 @@ class Med(Coupling):
 
     def _given(self, p: Tensor, not_right: Tensor, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """What weighs a peer's logarithms: w [T, K, n, 1] of log p[y] and c [T, K, n, C] of log(1 - p[k]), 0 at y."""
-        gamma, terms = self.settings.gamma, self.settings.terms
+        gamma, terms = self.setting("gamma"), self.settings.terms
         q = self._believed(p, chunk)
         if q is not p:
             not_right = 1 - of_targets(q, chunk.targets)
         unlikely = torch.zeros_like(not_right) if terms == "negative" else self._mean(not_right.pow(gamma))
         if terms == "positive":
             return unlikely, torch.zeros_like(p)
-        beliefs = self._mean(q if gamma == 1 else q.pow(gamma))
+        beliefs = self._mean(q if isinstance(gamma, float) and gamma == 1 else q.pow(gamma))
         return unlikely, beliefs.scatter_(-1, per_peer(chunk.targets, p.shape[1]), 0)
 
     def _believed(self, p: Tensor, chunk: Chunk) -> Tensor:

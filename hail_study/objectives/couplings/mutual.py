@@ -7,13 +7,13 @@ other peers of their section 2.3.
 import torch
 
 from hail_study.objectives.couplings.arithmetic import of_targets, others, per_peer
-from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms, Weight, plus
 
 
 class Mutual(Coupling):
     """alpha CE_i + (1 - alpha) mean_{j != i} KL(p_j || p_i), p_j held fixed; alpha = 1/2 halves the paper's loss."""
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha = self.alpha(step)
         return {"cross_entropy": alpha, "mutual": 1 - alpha}
 
@@ -38,5 +38,6 @@ class Mutual(Coupling):
             "mutual": others(negentropy) - torch.mul(taught, log_p, out=log_p).sum(-1),
         }
         right = per_peer(chunk.targets, p.shape[1])
-        gradient = p.sub_(taught, alpha=1 - alpha).scatter_add_(-1, right, p.new_full(right.shape, -alpha))
+        gradient = plus(p, taught, alpha - 1)
+        gradient.scatter_add_(-1, right, gradient.new_ones(right.shape) * -alpha)
         return terms, (gradient, {})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy
-from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Terms, Weight
 
 
 class OKDDip(Coupling):
@@ -21,7 +21,7 @@ class OKDDip(Coupling):
 
     mixture = "attention"
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha = self.alpha(step)
         return {"cross_entropy": alpha, "okddip": (1 - alpha) * self.ramp(step)}
 

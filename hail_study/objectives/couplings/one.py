@@ -3,13 +3,15 @@
 Lan, Zhu, Gong. Knowledge Distillation by On-the-Fly Native Ensemble. NeurIPS 2018, arXiv 1806.04606, equations 3-8.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy, divergence
-from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms, Weight
+from hail_study.study.configuration import Peers
 
 
 def gated(logits: Tensor, gate: Tensor) -> Tensor:
@@ -26,7 +28,7 @@ class One(Coupling):
 
     mixture = "gate"
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha = self.alpha(step)
         return {"cross_entropy": alpha, "gate": alpha, "one": (1 - alpha) * self.ramp(step)}
 
@@ -51,8 +53,11 @@ class Gated(Coupling):
         self.teacher, self.history = inner.teacher, inner.history  # type: ignore[misc]
         self.selects, self.select = inner.selects, inner.select  # type: ignore[method-assign]
 
-    def weights(self, step: int) -> dict[str, float]:
-        return self._inner.weights(step) | {"gate": 1.0}
+    def weights(self, step: int) -> dict[str, Weight]:
+        return {**self._inner.weights(step), "gate": 1.0}
+
+    def differ(self, settings: Sequence[Peers], device: torch.device) -> None:
+        self._inner.differ(settings, device)
 
     def loss(self, chunk: Chunk) -> Terms:
         return self._gate(chunk) | self._inner.loss(chunk)

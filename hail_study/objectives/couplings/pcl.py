@@ -4,7 +4,7 @@ Wu, Gong. Peer Collaborative Learning for Online Knowledge Distillation. AAAI 20
 """
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy, divergence, others
-from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Terms, Weight
 
 
 class Pcl(Coupling):
@@ -16,7 +16,7 @@ class Pcl(Coupling):
 
     teacher = "average"
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha, rising = self.alpha(step), self.ramp(step)
         return {"cross_entropy": alpha, "ensemble": (1 - alpha) * rising, "average": (1 - alpha) * rising}
 

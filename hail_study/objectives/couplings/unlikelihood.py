@@ -10,7 +10,7 @@ from typing import Final
 from torch import Tensor
 
 from hail_study.objectives.couplings.arithmetic import cross_entropy, log_one_minus_softmax
-from hail_study.objectives.couplings.base import Chunk, Coupling, Terms
+from hail_study.objectives.couplings.base import Chunk, Coupling, Terms, Weight
 
 _FLOOR: Final = math.log(1e-5)
 
@@ -24,7 +24,7 @@ class Unlikelihood(Coupling):
 
     history = True
 
-    def weights(self, step: int) -> dict[str, float]:
+    def weights(self, step: int) -> dict[str, Weight]:
         alpha = self.alpha(step)
         return {"cross_entropy": alpha, "unlikelihood": 1 - alpha}
 

@@ -1,0 +1,183 @@
+"""Several trials trained as one stacked computation, each as it would be trained alone."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hail_study.study import packing
+from hail_study.training.slotwise import Slotwise
+from hail_study.training.trial import Diverged, Trial
+
+Entry = dict[str, float]
+
+
+class Pack:
+    """Trials of one structure (`hail_study.study.packing`), an epoch of all of them at a time.
+
+    Weights, optimiser state and dropout streams stay the trials': they become parts of stacked tensors, so that each
+    trial saves, loads, judges and tests itself as ever, and may leave for another pack, or for none, after any epoch.
+    What a trial computes differs from what it computes alone by the order of additions in floating point only. A trial
+    that diverges leaves its neighbours as they are.
+
+    Args:
+        trials: On one device, none of them done.
+
+    Raises:
+        ValueError: They cannot be trained together.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        if len({structure(trial) for trial in trials} - {None}) != 1:
+            raise ValueError("these trials cannot share a pack: see hail_study.study.packing")
+        self.trials = list(trials)
+        self._stack = trials[0].task.stacked([trial.task for trial in trials[1:]])
+        self._slots = Slotwise(self._stack.network, [trial.optimiser for trial in trials])
+
+    def step(self) -> list[Entry | Diverged]:
+        """Train one epoch of every trial, judge and remember as `Trial.step` does.
+
+        Returns:
+            Each trial's new entry of its history, or why it has none. `seconds` is the trial's share of the time.
+        """
+        start = time.perf_counter()
+        losses = self._train_epoch()
+        trained = time.perf_counter() - start
+        outcomes = self._stack.evaluate()
+        spent = time.perf_counter() - start
+        share = len(self.trials)
+        return [
+            _ended(trial, own, outcome, trained / share, spent / share)
+            for trial, own, outcome in zip(self.trials, losses, outcomes, strict=True)
+        ]
+
+    def time_epoch(self, budget: float) -> float:
+        """As `Trial.time_epoch`, for an epoch of all trials. Spoils them."""
+        return self.trials[0].time_batches(self._stack.batches(), self._train_step, budget)
+
+    def release(self) -> None:
+        """Give the trials tensors of their own again, so that the stacked ones can go."""
+        for trial in self.trials:
+            trial.release()
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _train_epoch(self) -> list[Entry]:
+        """Mean losses of each trial."""
+        self._stack.network.train()
+        totals: dict[str, Tensor] = {}
+        steps = 0
+        for batch in self._stack.batches():
+            for name, value in self._train_step(batch).items():
+                totals[name] = totals[name] + value if name in totals else value
+            steps += 1
+        means = {name: (total / steps).tolist() for name, total in totals.items()}
+        return [{name: each[index] for name, each in means.items()} for index in range(len(self.trials))]
+
+    def _train_step(self, batch: Any) -> dict[str, Tensor]:
+        """`training.updates` steps on the batches of all trials."""
+        losses: dict[str, Tensor] = {}
+        for _ in range(self.trials[0].configuration.training.updates):
+            total, losses = self._stack.loss(batch, [trial.updates for trial in self.trials])
+            self._slots.zero_grad()
+            total.backward()
+            settings = [trial.configuration.training for trial in self.trials]
+            self._slots.clip([one.clip for one in settings])
+            self._slots.step([trial.learning_rate for trial in self.trials], [one.weight_decay for one in settings])
+            for trial in self.trials:
+                trial.count_step()
+        return {f"loss/{name}": value for name, value in losses.items()}
+
+
+class Packs:
+    """Trains whatever trials it is given, together where that changes nothing but the time.
+
+    Args:
+        most: Trials of a pack at most.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._packs: dict[tuple[int, ...], Pack] = {}
+
+    def step(self, trials: Iterable[Trial]) -> Iterable[tuple[Trial, Entry | Exception]]:
+        """An epoch of every trial, with its entry or what it raised.
+
+        Trials that were together before stay together; a new one joins those that it fits, and where one has left, the
+        others close ranks.
+        """
+        groups = grouped(trials, self.most)
+        wanted = {tuple(map(id, group)) for group in groups}
+        for key in [key for key in self._packs if key not in wanted]:
+            self._packs.pop(key).release()
+        for group in groups:
+            yield from self._step(group)
+
+    def forget(self) -> None:
+        """Let go of all trials."""
+        for pack in self._packs.values():
+            pack.release()
+        self._packs.clear()
+
+    def _step(self, group: Sequence[Trial]) -> Iterable[tuple[Trial, Entry | Exception]]:
+        if len(group) == 1:
+            yield group[0], _alone(group[0])
+            return
+        try:
+            key = tuple(map(id, group))
+            if key not in self._packs:
+                self._packs[key] = Pack(group)
+            yield from zip(group, self._packs[key].step(), strict=True)
+        except Exception as error:
+            self._packs.pop(key, None)
+            yield from ((trial, error) for trial in group)
+
+
+def structure(trial: Trial) -> tuple[Any, ...] | None:
+    """What trials must have in common to be trained together; None for one that is trained alone."""
+    found = packing.structure(trial.configuration, trial.fingerprint)
+    if found is None:
+        return None
+    steps = trial.updates if packing.scheduled(trial.configuration) else 0
+    return found, trial.task.steps, steps, trial.device
+
+
+def grouped(trials: Iterable[Trial], most: int) -> list[list[Trial]]:
+    """Trials by structure, in groups as even as can be of `most` at most."""
+    alike: dict[Any, list[Trial]] = defaultdict(list)
+    for index, trial in enumerate(trials):
+        alike[structure(trial) or index].append(trial)
+    groups = []
+    for members in alike.values():
+        count = -(-len(members) // most)
+        edges = [len(members) * index // count for index in range(count + 1)]
+        groups += [members[low:high] for low, high in pairwise(edges)]
+    return groups
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there was not enough memory, on the GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _alone(trial: Trial) -> Entry | Exception:
+    try:
+        return trial.step()
+    except Exception as error:
+        return error
+
+
+def _ended(trial: Trial, losses: Entry, outcome: Any, trained: float, spent: float) -> Entry | Diverged:
+    try:
+        trial.check(losses)
+        if isinstance(outcome, Diverged):
+            raise outcome
+        return trial.end(losses, outcome.metrics(), trained, spent)
+    except Diverged as error:
+        return error
