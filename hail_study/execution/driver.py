@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from hail_study.execution.notices import DataFiles, outdated
 from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
 from hail_study.execution.recording import Recorder
-from hail_study.execution.room import wants
+from hail_study.execution.room import Room, wants
 from hail_study.execution.sampling import Tried
 from hail_study.execution.sources import Sources
 from hail_study.execution.store import Store
@@ -31,8 +32,10 @@ from hail_study.study.dependencies import unselected
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
+    from hail_study.execution.hosts import Hosts
     from hail_study.execution.session import Session
     from hail_study.execution.tune import StudySearcher
+    from hail_study.execution.worker import Work
     from hail_study.report import Table
 
 
@@ -214,9 +217,14 @@ def _tune(
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
-        searcher = StudySearcher(agenda, _spending(study, trials), room, Sources(record, store, study.file.name).supply)
-        trainable = _trainable(study, data, store, mark, session)
-        _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
+        work = _work(study, store, mark, session)
+        shared = _shared(data)
+        room.pack = _pack(study, agenda, shared, room, work, record, console)
+        supply = Sources(record, store, study.file.name).supply
+        with _hosts(study, room, work) as hosts:
+            searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts)
+            trainable = _trainable(study.file.compute, None if hosts else work)
+            _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
     return searcher.spent
 
@@ -228,19 +236,19 @@ def _spending(study: Study, trials: pd.DataFrame) -> Spending:
     return Spending(study.file.budget, study.file.compute, trials, nodes, time.time())
 
 
-def _trainable(
-    study: Study, data: Mapping[str, Dataset], store: Store, mark: str, session: "type[Session] | None"
-) -> Any:
-    """What Tune starts; the data travel once."""
+def _shared(data: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Fingerprint -> reference to the data, which so travel once."""
     import ray
-    from ray import tune
 
-    from hail_study.execution.tune import StudyTrainable
+    return {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
+
+
+def _work(study: Study, store: Store, mark: str, session: "type[Session] | None") -> "Work":
+    """What workers are told."""
+    from hail_study.execution.worker import Work
 
     compute = study.file.compute
-    trainable = tune.with_parameters(
-        StudyTrainable,
-        datasets={prepared.fingerprint: ray.put(prepared) for prepared in data.values()},
+    return Work(
         storage=store.uri,
         mark=mark,
         interval=compute.checkpoint_seconds,
@@ -251,6 +259,58 @@ def _trainable(
         memory=compute.memory,
         **({"session": session} if session else {}),
     )
+
+
+def _pack(
+    study: Study,
+    agenda: Agenda,
+    shared: Mapping[str, Any],
+    room: Room,
+    work: "Work",
+    record: Record,
+    console: Console,
+) -> int:
+    """Trials that one process trains together; those of a session of one's own are trained one by one."""
+    from hail_study.execution.probing import found_pack
+    from hail_study.execution.session import Session
+
+    wanted = study.file.compute.pack
+    if work.session is not Session:
+        return 1
+    pack, why = (wanted, str(wanted)) if wanted != "auto" else found_pack(study, agenda, shared, room, work)
+    if wanted != 1:
+        _tell(console, [f"compute.pack: {why}"])
+        record.pack(why)
+    return pack
+
+
+@contextmanager
+def _hosts(study: Study, room: Room, work: "Work") -> "Iterator[Hosts | None]":
+    """What trains packs; None where trials are trained one by one."""
+    if room.pack == 1:
+        yield None
+        return
+    from hail_study.execution.hosts import ray_hosts
+
+    search = study.file.search
+    hosts = ray_hosts(room, study.file.compute, work, ahead=int(search is None or search.scheduler == "none"))
+    try:
+        yield hosts
+    finally:
+        hosts.close()
+
+
+def _trainable(compute: Compute, work: "Work | None") -> Any:
+    """What Tune starts: a worker, or where there is no work for one, what speaks for a trial that a host trains."""
+    from ray import tune
+
+    from hail_study.execution.hosts import ASIDE
+    from hail_study.execution.packed import PackedTrainable
+    from hail_study.execution.tune import StudyTrainable
+
+    if work is None:
+        return tune.with_resources(PackedTrainable, tune.PlacementGroupFactory([ASIDE]))
+    trainable = tune.with_parameters(StudyTrainable, work=work)
     return tune.with_resources(trainable, tune.PlacementGroupFactory([wants(compute)]))
 
 

@@ -8,7 +8,8 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from hail_study.execution.agenda import Outcome
 from hail_study.execution.losses import loss_of
-from hail_study.execution.tune import Ticket, outcome_of
+from hail_study.execution.ticket import Ticket
+from hail_study.execution.tune import outcome_of
 from hail_study.study import TrialSpec
 
 
@@ -47,7 +48,7 @@ class Events(Callback):  # type: ignore[misc]
     ) -> None:
         for observer in self._observers:
             if "resumed" in result:
-                observer.taken_up(_spec(trial), result["hostname"], result["resumed"])
+                observer.taken_up(_spec(trial), result.get("node", result["hostname"]), result["resumed"])
             for entry in result.get("entries", ()):
                 observer.epoch(_spec(trial), entry)
 

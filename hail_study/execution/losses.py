@@ -7,7 +7,7 @@ from typing import Any, Final
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
-from hail_study.execution.tune import Ticket
+from hail_study.execution.ticket import Ticket
 
 _NODE: Final = re.compile(
     r"node (has )?(died|was (terminated|preempted|drained))|node failure|preempted|temporarily unavailable", re.I

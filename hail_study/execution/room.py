@@ -30,7 +30,12 @@ class Room:
     Args:
         compute: The study's `compute` section.
         grows: Whether nodes may join; they are then asked for as trials need them.
+
+    Attributes:
+        pack: Trials that take together what one takes alone.
     """
+
+    pack = 1
 
     def __init__(self, compute: Compute, grows: bool) -> None:
         self._wanted = wants(compute)
@@ -38,15 +43,26 @@ class Room:
         self._grows = grows
         self._asked = 0
         self._looked = float("-inf")
-        self._slots = 0
+        self._fits = 0
 
     @property
     def slots(self) -> int:
         """Trials that fit at a time now, each on one node."""
+        packed = self._fit * self.pack
+        return min(packed, self._most or packed)
+
+    @property
+    def hosts(self) -> int:
+        """Processes that fit at a time now and have trials to train."""
+        return min(self._fit, self._most or self._fit)
+
+    @property
+    def _fit(self) -> int:
+        """What is wanted for one trial, how often it fits."""
         if time.monotonic() - self._looked > _FRESH:
-            fitting = sum(self._fitting(node["Resources"]) for node in _nodes())
-            self._slots, self._looked = min(fitting, self._most or fitting), time.monotonic()
-        return self._slots
+            self._fits = sum(self._fitting(node["Resources"]) for node in _nodes())
+            self._looked = time.monotonic()
+        return self._fits
 
     def _fitting(self, resources: Mapping[str, float]) -> int:
         return min(int(resources.get(name, 0) / amount + 1e-9) for name, amount in self._wanted.items())
@@ -79,7 +95,7 @@ class Room:
 
     def ask(self, trials: int) -> None:
         """Have an autoscaler bring as many nodes as this many trials need; 0 lets idle ones go."""
-        wanted = min(trials, self._most or trials)
+        wanted = -(-min(trials, self._most or trials) // self.pack)
         if self._grows and wanted != self._asked:
             from ray.autoscaler.sdk import request_resources
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from hail_study.data import Dataset
 from hail_study.execution.memory import is_out_of_memory
 from hail_study.execution.store import Fenced, Store
+from hail_study.execution.ticket import failure
 from hail_study.study import Configuration, TrialSpec
 from hail_study.study.measures import sign
 from hail_study.tasks.task import parameters
@@ -70,8 +71,37 @@ class Session:
         """
         if self._kept is not None:
             return json.loads(self._kept)  # type: ignore[no-any-return]
+        return self._guarded(self._step)
+
+    # --- in a pack ----------------------------------------------------------------------------------------------
+
+    def ready(self) -> Trial | None:
+        """The training of which an epoch is due, for whoever trains it with others; None where none is left."""
+        if self._kept is not None or self._done:
+            return None
+        self._turn()
+        return self._trial
+
+    def report(self, error: Exception | None = None) -> dict[str, Any]:
+        """What `step` returns, after the epoch was trained elsewhere; or after `error` came of it, or of `ready`."""
+
+        def outcome() -> dict[str, Any]:
+            if error is not None:
+                raise error
+            return self._report()
+
+        return json.loads(self._kept) if self._kept is not None else self._guarded(outcome)
+
+    def reopen(self) -> None:
+        """Go on from the newest checkpoint, as another process would."""
+        self._opened = None
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _guarded(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `action` gives, or the trial's failure; what another try may mend is raised."""
         try:
-            return self._step()
+            return action()
         except (OSError, Fenced):
             raise
         except Exception as error:
@@ -108,6 +138,9 @@ class Session:
         if not self._done:
             self._turn()
             self._trial.step()
+        return self._report()
+
+    def _report(self) -> dict[str, Any]:
         entries = self._trial.history[self._reported :]
         self._reported = max(self._reported, self._trial.epoch)
         result = {"entries": entries, "epoch": self._trial.epoch, "value": self._value(), "done": False}
@@ -196,7 +229,7 @@ class Session:
             kind = "diverged"
         elif is_out_of_memory(error):
             kind = "out of memory"
-        return _failure(f"{kind}: {error}\n\n{text}")
+        return failure(f"{kind}: {error}\n\n{text}")
 
     def _checkpoint(self) -> None:
         if time.monotonic() - self._saved >= self._interval:
@@ -225,22 +258,3 @@ class Session:
                 _log.warning("%s: %s", self._spec.label, error)
             else:
                 return
-
-
-class GivenUp:
-    """Takes a `Session`'s place where a trial's process was lost too often.
-
-    Args:
-        reason: Of the last loss.
-    """
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def step(self) -> dict[str, Any]:
-        """The trial's failure, as `Session.step` reports one."""
-        return _failure(self._reason)
-
-
-def _failure(error: str) -> dict[str, Any]:
-    return {"entries": [], "epoch": 0, "value": None, "done": True, "status": "failed", "error": error}

@@ -1,13 +1,11 @@
 """The study as Ray Tune sees it: a Trainable, a searcher that asks the agenda, and a scheduler for each arm."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import ray
-import torch
 from ray.tune import Trainable
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
@@ -15,70 +13,22 @@ from ray.tune.search import Searcher
 
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
-from hail_study.execution.memory import limit_memory
+from hail_study.execution.hosts import Hosts
 from hail_study.execution.room import Room
-from hail_study.execution.session import GivenUp, Session
-from hail_study.execution.store import Store
-from hail_study.execution.system import SystemSampler
+from hail_study.execution.session import Session
+from hail_study.execution.ticket import TICKET, GivenUp, Ticket
+from hail_study.execution.worker import Work, Worker
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
-from hail_study.study.plugins import activate
 from hail_study.study.schema import HyperBand, Median, Pbt
-
-TICKET = "ticket"
-
-
-class Ticket:
-    """A trial's specification inside Tune's configuration: opaque to Tune, short when it prints it.
-
-    Attributes:
-        losses: Times its process was lost.
-        given_up: Why it is not trained any more; empty while it is.
-    """
-
-    def __init__(self, spec: TrialSpec) -> None:
-        self.spec = spec
-        self.losses = 0
-        self.given_up = ""
-
-    @classmethod
-    def of(cls, trial: TuneTrial) -> "Ticket":
-        """The ticket that a trial of Tune's was started with."""
-        ticket: Ticket = trial.config[TICKET]
-        return ticket
-
-    def __repr__(self) -> str:
-        return self.spec.label
 
 
 class StudyTrainable(Trainable):  # type: ignore[misc]
     """A worker. The actor is reused: one process imports torch once and trains many trials."""
 
-    def setup(
-        self,
-        config: dict[str, Any],
-        datasets: Mapping[str, Any] | None = None,
-        storage: str = "",
-        interval: float = 0.0,
-        mark: str = "",
-        threads: int = 1,
-        memory: float | None = None,
-        session: type[Session] = Session,
-        system_seconds: float = 0.0,
-        plugins: Sequence[str] = (),
-        folder: str = "",
-    ) -> None:
-        """Open a trial; `datasets` are references to prepared data, whose arrays are mapped into memory."""
-        activate(plugins, folder)
-        self._kind = session
-        limit_memory(memory)
-        torch.set_num_threads(threads)
-        self._datasets = datasets or {}
-        self._store = Store(storage)
-        if mark:
-            self._store.require(mark)
-        self._interval = interval
-        self._system = SystemSampler(system_seconds)
+    def setup(self, config: dict[str, Any], work: Work | None = None) -> None:
+        """Open a trial."""
+        self._worker = Worker(work or Work())
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -87,11 +37,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch; its entry also has a sample of the machine, where one is due."""
-        result = self._session.step()
-        if result["entries"]:
-            *earlier, latest = result["entries"]
-            result["entries"] = [*earlier, latest | self._system.sample()]
-        return result
+        return self._worker.sampled(self._session.step())
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
@@ -100,15 +46,10 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         """See `save_checkpoint`."""
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._system.begin()
         ticket: Ticket = config[TICKET]
-        spec = ticket.spec
-        if ticket.given_up:
-            self._session: Session | GivenUp = GivenUp(ticket.given_up)
-            return
-        prepared = ray.get(self._datasets[spec.fingerprint])
-        device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        self._session = self._kind(spec, prepared, self._store, device, self._interval)
+        self._session: Session | GivenUp = (
+            GivenUp(ticket.given_up) if ticket.given_up else self._worker.open(ticket.spec, ticket.data)
+        )
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
@@ -122,10 +63,17 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     spent = ""
 
     def __init__(
-        self, agenda: Agenda, spending: Spending, room: Room, supply: Callable[[TrialSpec], None] = lambda spec: None
+        self,
+        agenda: Agenda,
+        spending: Spending,
+        room: Room,
+        supply: Callable[[TrialSpec], None] = lambda spec: None,
+        datasets: Mapping[str, Any] | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         super().__init__(metric="value", mode="max")
         self._supply = supply
+        self._datasets, self._hosts = datasets or {}, hosts
         self._agenda = agenda
         self._spending = spending
         self._room = room
@@ -149,7 +97,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             self.specs[trial_id] = spec
             self._under_way.add(trial_id)
             self._supply(spec)
-            return {TICKET: Ticket(spec)}
+            host = self._hosts.place(spec) if self._hosts else None
+            return {TICKET: Ticket(spec, self._datasets.get(spec.fingerprint), host)}
         return Searcher.FINISHED if self._agenda.done else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -158,6 +107,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             outcome = outcome_of(result, error)
             self._agenda.tell(spec, outcome)
             self._under_way.discard(trial_id)
+            if self._hosts:
+                self._hosts.free(spec.key)
             self._spending.ended(outcome.measured.get("seconds", 0.0))
 
     def save(self, checkpoint_path: str) -> None:
@@ -171,7 +122,8 @@ def outcome_of(result: Mapping[str, Any] | None, error: bool = False) -> Outcome
     """How a trial ended, from its last result; one that a scheduler stopped has no `status` of its own."""
     if error or result is None:
         return Outcome("failed")
-    costs = {"epochs": result.get("epoch", 0), "seconds": result.get("time_total_s", 0.0)}
+    seconds = result.get("share", result.get("time_total_s", 0.0))
+    costs = {"epochs": result.get("epoch", 0), "seconds": seconds}
     return Outcome(result.get("status", "pruned"), result.get("value"), costs | result.get("metrics", {}))
 
 

@@ -120,6 +120,10 @@ class Ledger:
         if budget or names.SPENT in self._study_run().tags:
             self._runs.label(self._study_run(), {names.SPENT: budget})
 
+    def pack(self, trials: str) -> None:
+        """Say on the study's run how many trials were trained together, and why."""
+        self._runs.label(self._study_run(), {names.PACK: trials})
+
     def log_model(self, run_id: str, name: str, folder: Path) -> str:
         """Keep a model beside the run that made it; see `hail_study.record.models.log`."""
         return models.log(self._connection.client, run_id, name, folder)

@@ -34,6 +34,7 @@ OVERRIDES: Final = "hail.overrides"
 PROTOCOL: Final = "hail.protocol"
 CAUTION: Final = "hail.caution"
 SPENT: Final = "hail.spent"
+PACK: Final = "hail.pack"
 
 MODEL: Final = "hail.model"
 

@@ -144,6 +144,10 @@ class Record:
         """Keep which budget ended the study, in words; empty where none did. The tag `hail.spent` of its run has it."""
         self._writer.put(partial(self._ledger.spend, budget))
 
+    def pack(self, trials: str) -> None:
+        """Keep how many trials one process trains together, in words: the tag `hail.pack` of the study's run."""
+        self._writer.put(partial(self._ledger.pack, trials))
+
     def log_model(self, run_id: str, name: str, folder: Path) -> str:
         """Keep a model, as `mlflow.pyfunc.save_model` wrote it, beside the run that made it; waits until it is written.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hail_study.study.arms import name_of
 from hail_study.study.model import Arm, Study
+from hail_study.study.packing import misfits
 from hail_study.study.power import Power, power_of
 from hail_study.study.protocol import cautions, protocols
 from hail_study.study.schema import Pbt
@@ -60,6 +61,8 @@ class Plan:
         claims: The study's claims.
         protocols: How the arms are judged, each way once.
         cautions: What makes that misleading.
+        pack: Trials that one process trains together (`compute.pack`).
+        unpacked: Name of an arm -> why its trials are trained alone all the same.
     """
 
     study: str
@@ -72,6 +75,8 @@ class Plan:
     claims: tuple[str, ...]
     protocols: tuple[str, ...]
     cautions: tuple[str, ...]
+    pack: int | str = 1
+    unpacked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:
@@ -139,7 +144,14 @@ def plan(
         claims=tuple(study.file.claims),
         protocols=tuple(protocols(arm.configuration for arm in study.arms)),
         cautions=tuple(cautions(arm.configuration for arm in study.arms)),
+        pack=compute.pack,
+        unpacked={} if compute.pack == 1 else _unpacked(study),
     )
+
+
+def _unpacked(study: Study) -> dict[str, str]:
+    reasons = {arm.name: next(misfits(arm.configuration), "") for arm in study.arms}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def _arm_plan(

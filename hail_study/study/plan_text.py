@@ -54,11 +54,20 @@ def _notes(plan: Plan) -> list[str]:
     notes += [("not searched", f"{factor}: every arm sets it, or it matters in none") for factor in plan.unsearched]
     notes += [("changes nothing", f"remove {part}: the reference is without it") for part in plan.idle]
     notes.append(("seeds", f"{', '.join(map(str, plan.seeds))}: the same for every arm"))
+    notes += _packs(plan)
     notes += _power(plan.power)
     notes += [("claim", claim) for claim in plan.claims]
     notes += [("protocol", text) for text in plan.protocols]
     notes += [("CAUTION", text) for text in plan.cautions]
     return [f"{name:16}{text}" for name, text in notes]
+
+
+def _packs(plan: Plan) -> list[tuple[str, str]]:
+    if plan.pack == 1:
+        return []
+    size = "as many trials as a probe finds fastest" if plan.pack == "auto" else f"up to {plan.pack} trials"
+    alone = [("trained alone", f"{name}: {reason}") for name, reason in plan.unpacked.items()]
+    return [("packs", f"{size} in one process, where their structure is the same"), *alone]
 
 
 def _after(arm: ArmPlan) -> str:

@@ -220,6 +220,10 @@ class Search(Section):
         return self.trials * self.rounds(epochs)
 
 
+def _pack_form(given: Any) -> str:
+    return "text" if isinstance(given, str) else "number"
+
+
 class Compute(Section):
     """Where trials run. Nothing here changes a result or a key."""
 
@@ -234,6 +238,14 @@ class Compute(Section):
         dict[str, Positive], Field(description="Custom resources of one trial, as the nodes declare them to Ray.")
     ] = {}
     threads: Annotated[int | None, Field(ge=1, description="Of one trial; default: its CPUs.")] = None
+    pack: Annotated[
+        Annotated[int, Field(ge=1), Tag("number")] | Annotated[Literal["auto"], Tag("text")],
+        Discriminator(_pack_form),
+        Field(
+            description="Trials that one process trains together, on what one trial takes alone; `auto`: as many as a "
+            "short probe finds fastest. Pays where a step has too little work for its device: small models on a GPU."
+        ),
+    ] = 1
     node_price: Annotated[float | None, Field(gt=0, description="Of one node for an hour, in any currency.")] = None
     retries: Annotated[
         int, Field(ge=0, description="Restarts of a trial whose process was lost; lost nodes are not counted.")

@@ -2,11 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hail_study.study import packing
@@ -59,11 +58,6 @@ class Pack:
         """As `Trial.time_epoch`, for an epoch of all trials. Spoils them."""
         return self.trials[0].time_batches(self._stack.batches(), self._train_step, budget)
 
-    def release(self) -> None:
-        """Give the trials tensors of their own again, so that the stacked ones can go."""
-        for trial in self.trials:
-            trial.release()
-
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _train_epoch(self) -> list[Entry]:
@@ -93,6 +87,18 @@ class Pack:
         return {f"loss/{name}": value for name, value in losses.items()}
 
 
+class PackFailed(RuntimeError):
+    """Training several trials at once raised, most likely for want of memory. They were left in the midst of an epoch.
+
+    Attributes:
+        trials: How many they are.
+    """
+
+    def __init__(self, reason: str, trials: int) -> None:
+        super().__init__(reason)
+        self.trials = trials
+
+
 class Packs:
     """Trains whatever trials it is given, together where that changes nothing but the time.
 
@@ -105,7 +111,7 @@ class Packs:
         self._packs: dict[tuple[int, ...], Pack] = {}
 
     def step(self, trials: Iterable[Trial]) -> Iterable[tuple[Trial, Entry | Exception]]:
-        """An epoch of every trial, with its entry or what it raised.
+        """An epoch of every trial, with its entry or what it raised; `PackFailed` where its pack did.
 
         Trials that were together before stay together; a new one joins those that it fits, and where one has left, the
         others close ranks.
@@ -113,15 +119,21 @@ class Packs:
         groups = grouped(trials, self.most)
         wanted = {tuple(map(id, group)) for group in groups}
         for key in [key for key in self._packs if key not in wanted]:
-            self._packs.pop(key).release()
+            self._dissolve(self._packs.pop(key), {id(group[0]) for group in groups if len(group) == 1})
         for group in groups:
             yield from self._step(group)
 
     def forget(self) -> None:
         """Let go of all trials."""
         for pack in self._packs.values():
-            pack.release()
+            self._dissolve(pack, set(map(id, pack.trials)))
         self._packs.clear()
+
+    def _dissolve(self, pack: Pack, alone: Collection[int]) -> None:
+        """Trials that go on alone get tensors of their own, so that the stacked ones can go; others will share anew."""
+        for trial in pack.trials:
+            if id(trial) in alone:
+                trial.release()
 
     def _step(self, group: Sequence[Trial]) -> Iterable[tuple[Trial, Entry | Exception]]:
         if len(group) == 1:
@@ -134,7 +146,8 @@ class Packs:
             yield from zip(group, self._packs[key].step(), strict=True)
         except Exception as error:
             self._packs.pop(key, None)
-            yield from ((trial, error) for trial in group)
+            failed = PackFailed(f"{type(error).__name__}: {error}", len(group))
+            yield from ((trial, failed) for trial in group)
 
 
 def structure(trial: Trial) -> tuple[Any, ...] | None:
@@ -157,13 +170,6 @@ def grouped(trials: Iterable[Trial], most: int) -> list[list[Trial]]:
         edges = [len(members) * index // count for index in range(count + 1)]
         groups += [members[low:high] for low, high in pairwise(edges)]
     return groups
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that there was not enough memory, on the GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def _alone(trial: Trial) -> Entry | Exception:

@@ -1,0 +1,54 @@
+"""A trial of Tune's that is trained in a pack: a small process that asks a host for its epochs."""
+
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from hail_study.execution.ticket import TICKET, GivenUp, Ticket, Unknown
+
+
+class PackedTrainable(Trainable):  # type: ignore[misc]
+    """Stands for one member of a `Host` before Tune: schedulers, losses, events see a trial as ever."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The next epoch of the member."""
+        if self._ticket.given_up:
+            return GivenUp(self._ticket.given_up).step()
+        try:
+            return self._next()
+        except Unknown:  # the host was lost and is a new one
+            self._join()
+            return self._next()
+
+    def cleanup(self) -> None:
+        """The member leaves."""
+        self._ticket.host.leave.remote(self._ticket.spec.key)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """See `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._ticket: Ticket = config[TICKET]
+        if self._ticket.given_up:
+            self.cleanup()
+        else:
+            self._join()
+
+    def _join(self) -> None:
+        ray.get(self._ticket.host.join.remote(self._ticket.spec, [self._ticket.data]))
+
+    def _next(self) -> dict[str, Any]:
+        result: dict[str, Any] = ray.get(self._ticket.host.next.remote(self._ticket.spec.key))
+        return result

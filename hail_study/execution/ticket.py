@@ -1,0 +1,58 @@
+"""What Tune knows of a trial. Light: a process that trains nothing itself needs no more than this."""
+
+from typing import Any, Final
+
+from ray.tune.experiment import Trial as TuneTrial
+
+from hail_study.study import TrialSpec
+
+TICKET: Final = "ticket"
+
+
+class Ticket:
+    """A trial's specification inside Tune's configuration: opaque to Tune, short when it prints it.
+
+    Attributes:
+        data: Reference to its data.
+        host: The process that trains it in a pack (`hosts`); None where its own does.
+        losses: Times its process was lost.
+        given_up: Why it is not trained any more; empty while it is.
+    """
+
+    def __init__(self, spec: TrialSpec, data: Any, host: Any = None) -> None:
+        self.spec, self.data, self.host = spec, data, host
+        self.losses = 0
+        self.given_up = ""
+
+    @classmethod
+    def of(cls, trial: TuneTrial) -> "Ticket":
+        """The ticket that a trial of Tune's was started with."""
+        ticket: Ticket = trial.config[TICKET]
+        return ticket
+
+    def __repr__(self) -> str:
+        return self.spec.label
+
+
+class GivenUp:
+    """Takes a `Session`'s place where a trial's process was lost too often.
+
+    Args:
+        reason: Of the last loss.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def step(self) -> dict[str, Any]:
+        """The trial's failure, as `Session.step` reports one."""
+        return failure(self._reason)
+
+
+class Unknown(LookupError):
+    """A host has no such member: it was started anew since, or the member has left."""
+
+
+def failure(error: str) -> dict[str, Any]:
+    """The last result of a trial that cannot be trained."""
+    return {"entries": [], "epoch": 0, "value": None, "done": True, "status": "failed", "error": error}

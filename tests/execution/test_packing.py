@@ -1,0 +1,221 @@
+"""Packs of trials under Tune: hosts, who is placed where, and whole studies that end as unpacked ones do."""
+
+import io
+import threading
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+
+from hail_study.execution import execute
+from hail_study.execution.host import Host
+from hail_study.execution.hosts import Hosts
+from hail_study.execution.ticket import Unknown
+from hail_study.execution.worker import Work
+from hail_study.record import Record
+from hail_study.study import TrialSpec, configure, load
+from hail_study.training import pack, probe
+
+STUDY = """\
+name: packed
+data: {source: planted, users: 120, items: 60, length: 12, max_length: 12, k_core: 0}
+base:
+  encoder: {dim: 16, blocks: 1, heads: 2}
+  peers: {count: 2}
+  training: {epochs: 3, patience: 0, batch: 64, learning_rate: 0.01}
+vary: {peers.count: [1, 2]}
+search: {trials: 2, generation: 2, epochs: 1, space: {training.learning_rate: {low: 0.003, high: 0.03, log: true}}}
+seeds: 3
+"""
+
+
+def spec_of(configuration, seed=0, phase="confirm"):
+    return TrialSpec(
+        "arm", "arm", phase, seed, configuration, "data", "code", 0 if phase == "search" else None, hyperparameters={}
+    )
+
+
+@pytest.fixture
+def host(tmp_path, tiny_data, monkeypatch):
+    """Makes hosts that have their data at hand; Ray has no part in them."""
+    monkeypatch.setattr("hail_study.execution.worker.ray.get", lambda data: tiny_data)
+    monkeypatch.setattr("hail_study.execution.worker.ray.get_gpu_ids", list)
+    return lambda most=8, ahead=0, folder="store": Host(Work(storage=str(tmp_path / folder)), most, ahead)
+
+
+def run(host, specs):
+    """All results of some trials, each asked for by a thread of its own, as Ray does."""
+    found = {spec.key: [] for spec in specs}
+
+    def ask(spec):
+        while not found[spec.key] or not found[spec.key][-1]["done"]:
+            found[spec.key].append(host.next(spec.key))
+
+    for spec in specs:
+        host.join(spec, [None])
+    threads = [threading.Thread(target=ask, args=(spec,)) for spec in specs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    return [found[spec.key] for spec in specs]
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_host_reports_what_each_member_would_report_alone(host, tiny, ahead):
+    specs = [spec_of(tiny, seed) for seed in range(3)]
+    packed = run(host(ahead=ahead), specs)
+    single = [run(host(folder=f"alone{spec.seed}"), [spec])[0] for spec in specs]
+    for mine, other in zip(packed, single, strict=True):
+        assert [len(result["entries"]) for result in mine] == [1, 1, 1]
+        assert mine[0]["resumed"] == 0
+        assert mine[-1]["status"] == "finished"
+        assert mine[-1]["metrics"].keys() == other[-1]["metrics"].keys()
+        assert mine[-1]["metrics"]["test/ndcg@10"] == pytest.approx(other[-1]["metrics"]["test/ndcg@10"], abs=0.03)
+        assert mine[-1]["share"] == pytest.approx(sum(result["entries"][0]["seconds"] for result in mine))
+
+
+def test_members_really_share_a_pack(host, tiny, monkeypatch):
+    sizes = []
+    step = pack.Pack.step
+    monkeypatch.setattr(pack.Pack, "step", lambda self: sizes.append(len(self.trials)) or step(self))
+    run(host(), [spec_of(tiny, seed) for seed in range(3)])
+    assert sizes == [3, 3, 3]
+
+
+def test_a_member_that_nobody_asks_for_is_not_waited_for_for_ever(host, tiny, monkeypatch):
+    monkeypatch.setattr("hail_study.execution.host.LATE", 0.1)
+    made = host()
+    made.join(spec_of(tiny, 1), [None])
+    assert run(made, [spec_of(tiny, 0)])[0][-1]["status"] == "finished"
+
+
+def test_a_member_that_fails_leaves_the_others(host, tiny):
+    wild = configure(tiny, {"training.learning_rate": 1e30, "training.clip": 0})
+    first, failed, last = run(host(), [spec_of(tiny, 0), spec_of(wild, 1), spec_of(tiny, 2)])
+    assert failed[-1]["status"] == "failed"
+    assert failed[-1]["error"].startswith("diverged")
+    assert first[-1]["status"] == last[-1]["status"] == "finished"
+
+
+def test_a_pack_that_finds_no_memory_goes_on_in_smaller_ones(host, tiny, monkeypatch):
+    """From its checkpoints, and with the results that it would have had."""
+    step, sizes = pack.Pack.step, []
+
+    def tight(self):
+        sizes.append(len(self.trials))
+        if len(self.trials) > 2 and self.trials[0].epoch >= 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self)
+
+    monkeypatch.setattr(pack.Pack, "step", tight)
+    specs = [spec_of(tiny, seed) for seed in range(4)]
+    found = run(host(), specs)
+    assert sizes[:2] == [4, 4]
+    assert set(sizes[2:]) == {2}
+    for results, spec in zip(found, specs, strict=True):
+        assert [entry["epoch"] for result in results for entry in result["entries"]] == [1, 2, 3]
+        alone = run(host(folder=f"alone{spec.seed}"), [spec])[0]
+        assert results[-1]["metrics"]["test/mrr"] == pytest.approx(alone[-1]["metrics"]["test/mrr"], abs=0.03)
+
+
+def test_a_member_goes_on_from_its_checkpoint_on_another_host(host, tiny):
+    spec = spec_of(tiny)
+    first = host()
+    first.join(spec, [None])
+    first.next(spec.key)
+    first.leave(spec.key)
+    with pytest.raises(Unknown):
+        first.next(spec.key)
+    results = run(host(), [spec])[0]
+    assert results[0]["resumed"] == 1
+    assert [entry["epoch"] for entry in results[0]["entries"]] == [1, 2]  # the record may lack the first
+
+
+# --- who is placed where -------------------------------------------------------------------------------------------
+
+
+class Fake:
+    """A host that remembers who left."""
+
+    def __init__(self):
+        self.left = []
+        self.leave = SimpleNamespace(remote=self.left.append)
+
+
+def test_equal_trials_share_hosts_and_all_hosts_have_work(tiny):
+    other = configure(tiny, {"peers.count": 1})
+    started = [Fake(), Fake()]
+    stopped = []
+    hosts = Hosts(SimpleNamespace(hosts=2, pack=3), iter(started).__next__, stopped.append)
+    with closing(hosts):
+        placed = [hosts.place(spec_of(one, seed)) for seed, one in enumerate([tiny, tiny, other, tiny, other, tiny])]
+        assert {placed.count(one) for one in started} == {3}
+        ended = spec_of(tiny, 0)
+        hosts.free(ended.key)
+        assert placed[0].left == [ended.key]
+        assert hosts.place(spec_of(other, 9)) is placed[0]
+    assert stopped == started
+
+
+# --- auto ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [({1: 1.0}, 1), ({1: 1.0, 2: 0.97}, 1), ({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.41}, 4), ({1: 1.0, 2: 1.4}, 1)],
+)
+def test_the_best_number_is_the_fastest_and_never_a_slower_one(found, expected):
+    assert probe.best(found) == expected
+
+
+def test_a_probe_doubles_until_nothing_is_gained_or_memory_ends(tiny, tiny_data, monkeypatch):
+    seconds = {1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39, 16: 0.1}
+    monkeypatch.setattr(pack.Pack, "time_epoch", lambda self, budget: seconds[len(self.trials)] * len(self.trials))
+    monkeypatch.setattr("hail_study.training.trial.Trial.time_epoch", lambda self, budget: seconds[1])
+    assert probe.times(tiny, tiny_data, "cpu") == pytest.approx({1: 1.0, 2: 0.6, 4: 0.4, 8: 0.39})
+
+    def little(self, budget):
+        if len(self.trials) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return 1.0
+
+    monkeypatch.setattr(pack.Pack, "time_epoch", little)
+    assert probe.times(tiny, tiny_data, "cpu") == pytest.approx({1: 1.0, 2: 0.5})
+
+
+# --- whole studies -------------------------------------------------------------------------------------------------
+
+
+def study_of(path, *overrides):
+    study = load(path, overrides)
+    record = Record(study.file.record, path.parent)
+    shown = io.StringIO()
+    ending = execute(study, record, path.parent, Console(file=shown, width=200))
+    return ending, Record(study.file.record, path.parent).trials(study.file.name), shown.getvalue()
+
+
+def tests_of(trials):
+    confirmed = trials[(trials["phase"] == "confirm") & (trials["status"] == "finished")]
+    return confirmed.set_index(["arm", "seed"])["test/mrr"].to_dict()
+
+
+@pytest.mark.ray
+def test_a_packed_study_ends_as_an_unpacked_one_and_keys_are_the_same(local_ray, tmp_path):
+    found = []
+    for name, together in (("packed", "3"), ("plain", "1")):
+        path = tmp_path / name / "packed.yaml"
+        path.parent.mkdir()
+        path.write_text(STUDY)
+        ending, trials, shown = study_of(path, f"compute.pack={together}", "compute.concurrent=6")
+        assert ending.complete
+        assert not ending.failed
+        assert ("compute.pack: 3" in shown) == (together == "3")
+        found.append(trials)
+    packed, plain = found
+    assert set(packed["key"]) == set(plain["key"])
+    assert packed["key"].is_unique
+    assert set(packed["status"]) == {"finished"}
+    assert tests_of(packed) == pytest.approx(tests_of(plain), abs=0.03)
