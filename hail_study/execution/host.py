@@ -1,11 +1,13 @@
 """The process in which the trials of a pack are trained together. An actor of Ray's; knows Ray only by its worker."""
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 from hail_study.execution.session import Session
 from hail_study.execution.ticket import Unknown
@@ -61,23 +63,33 @@ class Host:
     """
 
     def __init__(self, work: Work, most: int, ahead: int = 0) -> None:
-        self._worker = Worker(work)
+        self._work = work
+        self._worker: Worker | None = None
+        self._identity = uuid4().hex, os.uname().nodename
         self._packs = Packs(most)
         self._ahead = ahead
         self._members: dict[str, Member] = {}
         self._change = threading.Condition()
-        threading.Thread(target=self._work, daemon=True, name="rounds").start()
+        threading.Thread(target=self._train, daemon=True, name="rounds").start()
 
-    def join(self, spec: TrialSpec, data: Sequence[Any]) -> None:
+    def join(self, spec: TrialSpec, data: Sequence[Any]) -> tuple[str, str]:
         """Take a trial up. One that is here already is opened anew: whoever asked for it before is gone.
 
         Args:
             spec: What to train.
             data: The reference to its data, in a list, lest Ray look it up.
+
+        Returns:
+            A name of this process, which the one that takes its place will not have; and of its machine.
+
+        Raises:
+            OSError: The store is another one here than the driver's, or cannot be read.
         """
         with self._change:
+            self._worker = self._worker or Worker(self._work)
             self._members[spec.key] = Member(spec, data[0])
             self._change.notify_all()
+        return self._identity
 
     def next(self, key: str) -> dict[str, Any]:
         """The result of a member's next epoch, as `Session.step` returns it; waits for it.
@@ -110,7 +122,7 @@ class Host:
 
     # --- the thread that trains -------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
+    def _train(self) -> None:
         while True:
             self._round(self._due())
 
@@ -145,6 +157,7 @@ class Host:
     def _ready(self, member: Member) -> Trial | None:
         """A member's training, where an epoch of it is to come; otherwise the member has its answer."""
         try:
+            assert self._worker is not None
             member.session = member.session or self._worker.open(member.spec, member.data)
             trial = member.session.ready()
         except Exception as error:
@@ -157,7 +170,7 @@ class Host:
     def _report(self, member: Member, error: Exception | None = None) -> None:
         answer: dict[str, Any] | Exception
         try:
-            if member.session is None:
+            if member.session is None or self._worker is None:
                 raise error or Unknown(member.spec.key)
             found = self._worker.sampled(member.session.report(error))
             member.seconds += sum(entry["seconds"] for entry in found["entries"])

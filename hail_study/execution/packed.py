@@ -3,9 +3,14 @@
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 from ray.tune import Trainable
 
 from hail_study.execution.ticket import TICKET, GivenUp, Ticket, Unknown
+
+
+class HostLost(RuntimeError):
+    """A host's process ended on a machine that goes on: this counts as a loss of the trial's process."""
 
 
 class PackedTrainable(Trainable):  # type: ignore[misc]
@@ -25,8 +30,12 @@ class PackedTrainable(Trainable):  # type: ignore[misc]
             return GivenUp(self._ticket.given_up).step()
         try:
             return self._next()
-        except Unknown:  # the host was lost and is a new one
-            self._join()
+        except (RayActorError, Unknown):
+            before = self._seat
+            self._join()  # as soon as there is a host again
+            if before[0] != self._seat[0] and before[1] == self._seat[1]:
+                # Not from Ray's error, which says that the host is unavailable, as it says of a lost node.
+                raise HostLost("the process that trained this trial with others ended") from None
             return self._next()
 
     def cleanup(self) -> None:
@@ -47,7 +56,8 @@ class PackedTrainable(Trainable):  # type: ignore[misc]
             self._join()
 
     def _join(self) -> None:
-        ray.get(self._ticket.host.join.remote(self._ticket.spec, [self._ticket.data]))
+        join = self._ticket.host.join.options(max_task_retries=-1)
+        self._seat: tuple[str, str] = ray.get(join.remote(self._ticket.spec, [self._ticket.data]))
 
     def _next(self) -> dict[str, Any]:
         result: dict[str, Any] = ray.get(self._ticket.host.next.remote(self._ticket.spec.key))

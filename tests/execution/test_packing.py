@@ -1,14 +1,21 @@
 """Packs of trials under Tune: hosts, who is placed where, and whole studies that end as unpacked ones do."""
 
+import contextlib
 import io
+import os
+import subprocess
+import sys
 import threading
-from contextlib import closing
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from rich.console import Console
 
+from hail_study.data import prepare
 from hail_study.execution import execute
 from hail_study.execution.host import Host
 from hail_study.execution.hosts import Hosts
@@ -16,7 +23,7 @@ from hail_study.execution.ticket import Unknown
 from hail_study.execution.worker import Work
 from hail_study.record import Record
 from hail_study.study import TrialSpec, configure, load
-from hail_study.training import pack, probe
+from hail_study.training import Trial, pack, probe
 
 STUDY = """\
 name: packed
@@ -150,7 +157,7 @@ def test_equal_trials_share_hosts_and_all_hosts_have_work(tiny):
     started = [Fake(), Fake()]
     stopped = []
     hosts = Hosts(SimpleNamespace(hosts=2, pack=3), iter(started).__next__, stopped.append)
-    with closing(hosts):
+    with contextlib.closing(hosts):
         placed = [hosts.place(spec_of(one, seed)) for seed, one in enumerate([tiny, tiny, other, tiny, other, tiny])]
         assert {placed.count(one) for one in started} == {3}
         ended = spec_of(tiny, 0)
@@ -219,3 +226,60 @@ def test_a_packed_study_ends_as_an_unpacked_one_and_keys_are_the_same(local_ray,
     assert packed["key"].is_unique
     assert set(packed["status"]) == {"finished"}
     assert tests_of(packed) == pytest.approx(tests_of(plain), abs=0.03)
+
+
+def kill_a_host(seconds=120):
+    """End a process that trains a pack, as soon as there is one with checkpoints."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if process.name().startswith("ray::Host"):
+                    time.sleep(1)
+                    process.kill()
+                    return True
+        time.sleep(0.1)
+    return False
+
+
+LONG = STUDY[: STUDY.index("vary:")].replace("epochs: 3", "epochs: 30") + "seeds: 3\n"
+
+
+@pytest.mark.ray
+def test_members_of_a_lost_host_go_on_from_their_checkpoints(local_ray, tmp_path):
+    path = tmp_path / "packed.yaml"
+    path.write_text(LONG)
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_a_host)
+        ending, trials, _ = study_of(path, "compute.pack=3", "compute.concurrent=3", "compute.checkpoint_seconds=0")
+        assert killing.result()
+    assert ending.complete
+    assert set(trials["status"]) == {"finished"}
+    assert trials["key"].is_unique
+    for seed, found in enumerate(trials[trials["phase"] == "confirm"].sort_values("seed")["test/mrr"]):
+        configuration = load(path).arms[0].configuration
+        trial = Trial(configuration, prepare(configuration.data), seed)
+        while not trial.done:
+            trial.step()
+        assert found == pytest.approx(trial.test().metrics()["mrr"], abs=0.06)
+
+
+@pytest.mark.ray
+def test_a_killed_packed_study_is_finished_by_the_same_command(tmp_path):
+    path = tmp_path / "packed.yaml"
+    path.write_text(STUDY.replace("epochs: 3", "epochs: 6"))
+    words = [sys.executable, "-m", "hail_study.run", str(path), "compute.pack=3", "compute.concurrent=3"]
+    settings = {"cwd": tmp_path, "env": os.environ | {"RAY_ADDRESS": "local"}, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(words, text=True, start_new_session=True, stderr=subprocess.STDOUT, **settings)
+    for line in process.stdout:
+        if line.startswith("[4/"):
+            break
+    process.kill()
+    process.wait()
+    done = subprocess.run(words, text=True, check=False, timeout=240, **settings)
+    assert done.returncode == 0, done.stdout
+    study = load(path)
+    trials = Record(study.file.record, tmp_path).trials("packed")
+    assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 6, "baseline": 3}
+    assert set(trials["status"]) == {"finished"}
+    assert trials["key"].is_unique

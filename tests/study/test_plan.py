@@ -122,3 +122,13 @@ def test_a_removal_that_changes_nothing_is_pointed_out(tmp_path) -> None:
     assert "remove med: the reference is without it" in found.render()
     path.write_text("name: idle\nbase: {peers: {count: 2}}\nremove: {med: {peers.coupling: independent}}\nseeds: 2\n")
     assert plan(load(path)).idle == ()
+
+
+def test_a_plan_of_packs_names_the_arms_that_are_trained_alone(study) -> None:
+    text = "vary: {objective.temporal: [0, 1]}\ncompute: {pack: 4}\n"
+    packed = plan(study(text))
+    assert packed.pack == 4
+    assert list(packed.unpacked) == ["objective.temporal=1"]
+    assert "up to 4 trials in one process" in packed.render()
+    assert "trained alone   objective.temporal=1: objective.temporal weighs" in packed.render()
+    assert "packs" not in plan(study("vary: {objective.temporal: [0, 1]}\n")).render()
