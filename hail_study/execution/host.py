@@ -124,7 +124,12 @@ class Host:
 
     def _train(self) -> None:
         while True:
-            self._round(self._due())
+            members = self._due()
+            try:
+                self._round(members)
+            except Exception as error:  # whatever went wrong, nobody may wait for an answer that never comes
+                for member in members:
+                    self._answer(member, error)
 
     def _due(self) -> list[Member]:
         """Members of which an epoch is to be trained now: all that will go on, or those that came in time."""
@@ -168,15 +173,19 @@ class Host:
         return trial
 
     def _report(self, member: Member, error: Exception | None = None) -> None:
-        answer: dict[str, Any] | Exception
+        """Hand over what an epoch gave, unless it was one that had been reported before a pack failed."""
         try:
             if member.session is None or self._worker is None:
                 raise error or Unknown(member.spec.key)
             found = self._worker.sampled(member.session.report(error))
-            member.seconds += sum(entry["seconds"] for entry in found["entries"])
-            answer = found | {"node": self._worker.node, "share": member.seconds}
         except Exception as lost:
-            answer = lost
+            self._answer(member, lost)
+            return
+        member.seconds += sum(entry["seconds"] for entry in found["entries"])
+        if found["entries"] or found["done"]:
+            self._answer(member, found | {"node": self._worker.node, "share": member.seconds})
+
+    def _answer(self, member: Member, answer: dict[str, Any] | Exception) -> None:
         with self._change:
             member.answers.append(answer)
             member.answered += 1

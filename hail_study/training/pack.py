@@ -31,11 +31,14 @@ class Pack:
     """
 
     def __init__(self, trials: Sequence[Trial]) -> None:
-        if len({structure(trial) for trial in trials} - {None}) != 1:
+        kinds = {structure(trial) for trial in trials}
+        if len(kinds) != 1 or None in kinds:
             raise ValueError("these trials cannot share a pack: see hail_study.study.packing")
         self.trials = list(trials)
         self._stack = trials[0].task.stacked([trial.task for trial in trials[1:]])
-        self._slots = Slotwise(self._stack.network, [trial.optimiser for trial in trials])
+        settings = [trial.configuration.training for trial in trials]
+        clips, decays = [one.clip for one in settings], [one.weight_decay for one in settings]
+        self._slots = Slotwise(self._stack.network, [trial.optimiser for trial in trials], clips, decays)
 
     def step(self) -> list[Entry | Diverged]:
         """Train one epoch of every trial, judge and remember as `Trial.step` does.
@@ -79,9 +82,8 @@ class Pack:
             total, losses = self._stack.loss(batch, [trial.updates for trial in self.trials])
             self._slots.zero_grad()
             total.backward()
-            settings = [trial.configuration.training for trial in self.trials]
-            self._slots.clip([one.clip for one in settings])
-            self._slots.step([trial.learning_rate for trial in self.trials], [one.weight_decay for one in settings])
+            self._slots.clip()
+            self._slots.step([trial.learning_rate for trial in self.trials])
             for trial in self.trials:
                 trial.count_step()
         return {f"loss/{name}": value for name, value in losses.items()}

@@ -22,10 +22,20 @@ class Slotwise:
     Args:
         network: T trials' weights, each parameter's rows those of the first trial, then of the second ...
         optimisers: The trials' own, whose parameters are those rows in the network's order.
+        clips: Largest global norm of each trial's gradient; 0 does not clip.
+        decays: Weight decay of each trial.
     """
 
-    def __init__(self, network: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> None:
-        self._optimisers = optimisers
+    def __init__(
+        self,
+        network: nn.Module,
+        optimisers: Sequence[torch.optim.Optimizer],
+        clips: Sequence[float],
+        decays: Sequence[float],
+    ) -> None:
+        self._optimisers, self._decays = optimisers, decays
+        device = next(network.parameters()).device
+        self._clips = torch.tensor(clips, device=device) if any(clips) else None
         self._whole = [weight for weight in network.parameters() if weight.requires_grad]
         wanted = [index for index, weight in enumerate(network.parameters()) if weight.requires_grad]
         theirs = [[group for groups in one.param_groups for group in groups["params"]] for one in optimisers]
@@ -43,27 +53,21 @@ class Slotwise:
         for weight in self._whole:
             weight.grad = None
 
-    def clip(self, limits: Sequence[float]) -> None:
-        """Scale each trial's gradients down to its largest global norm; 0 leaves a trial's as they are."""
-        if not any(limits):
+    def clip(self) -> None:
+        """Scale each trial's gradients down to its largest global norm."""
+        if self._clips is None:
             return
         parts = [grad.view(self.trials, -1) for _, grad in self._graded()]
         norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts], 1)  # [T, parameters]
-        most = torch.tensor(limits, device=norms.device)
-        factor = (most / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp_max(1)
-        factor = torch.where(most > 0, factor, 1)[:, None]
+        factor = (self._clips / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp_max(1)
+        factor = torch.where(self._clips > 0, factor, 1)[:, None]
         for part in parts:
             part.mul_(factor)
 
-    def step(self, rates: Sequence[float], decays: Sequence[float]) -> None:
-        """Move the weights.
-
-        Args:
-            rates: Learning rate of each trial.
-            decays: Weight decay of each trial.
-        """
+    def step(self, rates: Sequence[float]) -> None:
+        """Move the weights, each trial's at its learning rate."""
         alike: dict[tuple[float, float], list[int]] = defaultdict(list)
-        for trial, settings in enumerate(zip(rates, decays, strict=True)):
+        for trial, settings in enumerate(zip(rates, self._decays, strict=True)):
             alike[settings].append(trial)
         graded = [(index, grad.chunk(self.trials)) for index, grad in self._graded()]
         with torch.no_grad():

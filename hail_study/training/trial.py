@@ -130,6 +130,7 @@ class Trial:
 
     def time_batches(self, batches: Iterator[Any], step: Callable[[Any], object], budget: float) -> float:
         """As `time_epoch`, of these batches and what is done with each."""
+        begin = self._now()
         step(next(batches))
         start, count = self._now(), 0
         for batch in batches:
@@ -137,7 +138,7 @@ class Trial:
             count += 1
             if time.perf_counter() - start > budget:
                 break
-        per_batch = (self._now() - start) / max(1, count)
+        per_batch = (self._now() - start) / count if count else start - begin
         return per_batch * (self.task.steps / self._settings.updates + self.task.examples[1] / self._settings.batch / 3)
 
     def validation(self) -> dict[str, float]:

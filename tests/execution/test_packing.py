@@ -283,3 +283,16 @@ def test_a_killed_packed_study_is_finished_by_the_same_command(tmp_path):
     assert trials.groupby("phase").size().to_dict() == {"search": 4, "confirm": 6, "baseline": 3}
     assert set(trials["status"]) == {"finished"}
     assert trials["key"].is_unique
+
+
+@pytest.mark.ray
+def test_auto_is_measured_said_and_recorded(local_ray, tmp_path):
+    path = tmp_path / "packed.yaml"
+    path.write_text(STUDY[: STUDY.index("vary:")].replace("epochs: 3", "epochs: 1") + "seeds: 6\n")
+    ending, trials, shown = study_of(path, "compute.pack=auto", "compute.concurrent=2")
+    assert ending.complete
+    assert set(trials["status"]) == {"finished"}
+    line = next(line for line in shown.splitlines() if line.startswith("compute.pack: "))
+    assert "milliseconds an epoch and trial, by trials together: 1: " in line
+    tags = Record(load(path).file.record, tmp_path).tags("packed").set_index("kind")
+    assert tags.loc["study", "pack"] == line.removeprefix("compute.pack: ")

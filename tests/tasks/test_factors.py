@@ -146,12 +146,16 @@ def test_no_factor_computes_something_else_in_a_pack(factor):
         if packing.structure(changed, data.fingerprint) is None:
             assert list(packing.misfits(changed)), factor
             continue
+        rounding = 5e-3 if value == "bfloat16" else 2e-5
         beside = base if factor in packing.OWN else changed
         pack = Pack([Trial(one, data, seed) for seed, one in enumerate((changed, beside))])
         alone = [Trial(one, data, seed) for seed, one in enumerate((changed, beside))]
         for _ in range(2):
             for entry, single in zip(pack.step(), alone, strict=True):
                 expected = {name: value for name, value in single.step().items() if name.startswith("loss/")}
-                assert {name: entry[name] for name in expected} == pytest.approx(expected, rel=2e-3), (factor, value)
+                assert {name: entry[name] for name in expected} == pytest.approx(expected, rel=rounding), (
+                    factor,
+                    value,
+                )
         for mine, single in zip(pack.trials, alone, strict=True):
             assert mine.test().metrics().keys() == single.test().metrics().keys()
