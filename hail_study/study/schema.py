@@ -220,8 +220,8 @@ class Search(Section):
         return self.trials * self.rounds(epochs)
 
 
-def _pack_form(given: Any) -> str:
-    return "text" if isinstance(given, str) else "number"
+def _pack_form(given: Any) -> str | None:
+    return "text" if given == "auto" else "number" if type(given) is int else None
 
 
 class Compute(Section):
@@ -240,7 +240,9 @@ class Compute(Section):
     threads: Annotated[int | None, Field(ge=1, description="Of one trial; default: its CPUs.")] = None
     pack: Annotated[
         Annotated[int, Field(ge=1), Tag("number")] | Annotated[Literal["auto"], Tag("text")],
-        Discriminator(_pack_form),
+        Discriminator(
+            _pack_form, custom_error_type="pack", custom_error_message="must be a number of trials or `auto`"
+        ),
         Field(
             description="Trials that one process trains together, on what one trial takes alone; `auto`: as many as a "
             "short probe finds fastest. Pays where a step has too little work for its device: small models on a GPU."

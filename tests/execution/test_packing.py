@@ -228,30 +228,31 @@ def test_a_packed_study_ends_as_an_unpacked_one_and_keys_are_the_same(local_ray,
     assert tests_of(packed) == pytest.approx(tests_of(plain), abs=0.03)
 
 
-def kill_a_host(seconds=120):
-    """End a process that trains a pack, as soon as there is one with checkpoints."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def kill_a_host(over):
+    """End a process that trains a pack, soon after there is one; False where the study is over before."""
+    while not over.is_set():
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if process.name().startswith("ray::Host"):
+                if "ray::Host" in " ".join(process.cmdline()):
                     time.sleep(1)
                     process.kill()
                     return True
-        time.sleep(0.1)
+        over.wait(0.1)
     return False
 
 
-LONG = STUDY[: STUDY.index("vary:")].replace("epochs: 3", "epochs: 30") + "seeds: 3\n"
+LONG = STUDY[: STUDY.index("vary:")].replace("epochs: 3", "epochs: 60") + "seeds: 3\n"
 
 
 @pytest.mark.ray
 def test_members_of_a_lost_host_go_on_from_their_checkpoints(local_ray, tmp_path):
     path = tmp_path / "packed.yaml"
     path.write_text(LONG)
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        killing = pool.submit(kill_a_host)
+        killing = pool.submit(kill_a_host, over)
         ending, trials, _ = study_of(path, "compute.pack=3", "compute.concurrent=3", "compute.checkpoint_seconds=0")
+        over.set()
         assert killing.result()
     assert ending.complete
     assert set(trials["status"]) == {"finished"}
