@@ -34,6 +34,8 @@ class ItemLoss:
 class CrossEntropy(ItemLoss):
     """Softmax over all items."""
 
+    source, control = "maximum likelihood", "none: it is the control of the others"
+
 
 class SampledSoftmax(ItemLoss):
     """Softmax over the target and `objective.negatives` others.

@@ -22,7 +22,7 @@ from hail_study.testing.losses import LOSS_CHECKS, value_is
 from hail_study.testing.metrics import METRIC_CHECKS
 from hail_study.testing.registering import registered
 from hail_study.testing.sources import SOURCE_CHECKS
-from hail_study.testing.suites import SUITES, Suite, Verdict, verdicts
+from hail_study.testing.suites import SUITES, Suite, Verdict, every, failures, verdicts
 from hail_study.testing.tasks import TASK_CHECKS
 
 __all__ = [
@@ -36,7 +36,9 @@ __all__ = [
     "TASK_CHECKS",
     "Suite",
     "Verdict",
+    "every",
     "example",
+    "failures",
     "registered",
     "settings_of",
     "value_is",

@@ -73,7 +73,7 @@ class Verdict:
 
 
 def verdicts(checks: Sequence[Check], subject: Any) -> Iterator[Verdict]:
-    """Every check's verdict on a subject, in order.
+    """Every check's verdict on a subject, in order. What raises any other error has failed.
 
     Args:
         checks: One of the suites.
@@ -87,8 +87,20 @@ def verdicts(checks: Sequence[Check], subject: Any) -> Iterator[Verdict]:
             yield Verdict(name, str(error).strip().partition("\n")[0], failed=True)
         except SkipTest as reason:
             yield Verdict(name, str(reason), skipped=True)
+        except Exception as error:
+            yield Verdict(name, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}", failed=True)
         else:
             yield Verdict(name)
+
+
+def failures(checks: Sequence[Check], subject: Any) -> dict[str, str]:
+    """The checks that a subject does not pass, each with the reason; empty where it conforms."""
+    return {verdict.check: verdict.reason for verdict in verdicts(checks, subject) if verdict.failed}
+
+
+def every(kind: str) -> list[str]:
+    """The names of all components of a kind (`Suite.kind`): what a test that every one conforms goes over."""
+    return next(suite.names for suite in SUITES if suite.kind == kind)
 
 
 def _class(known: Mapping[str, str]) -> Callable[[str], AbstractContextManager[Any]]:

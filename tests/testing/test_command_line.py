@@ -8,7 +8,7 @@ from hail_study.testing.__main__ import main
 def test_an_encoder_that_conforms(capsys):
     assert main(["lrurec"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "1 of 1 encoders conform"
+    assert lines[-1] == "1 of 1 components conform"
     assert all(line.endswith("ok") for line in lines[:-1])
 
 
@@ -20,7 +20,7 @@ def test_a_third_partys_encoder_that_does_not(capsys, tmp_path, monkeypatch):
     assert main(["theirs:Lazy"]) == 1
     shown = capsys.readouterr().out
     assert "FAILED" in shown
-    assert "0 of 1 encoders conform" in shown
+    assert "0 of 1 components conform" in shown
 
 
 @pytest.mark.parametrize("name", ["sasrek", "hail_study.models:PeerNetwork", "nowhere:Nothing"])
