@@ -9,6 +9,7 @@ from torch import Tensor
 from hail_study.models import Encoder
 from hail_study.models.layers import Linear
 from hail_study.objectives.couplings import Chunk, Coupling, Terms
+from hail_study.objectives.couplings.arithmetic import cross_entropy
 from hail_study.study import catalogue
 from hail_study.study.configuration import Peers
 from hail_study.testing import COUPLING_CHECKS, ENCODER_CHECKS, every, failures, registered, settings_of
@@ -92,6 +93,21 @@ class Careless(Honest):
         return torch.nn.functional.dropout(x + self.dense(x), 0.5, self.training)
 
 
+class Summing(Honest):
+    """Gives one state a sequence."""
+
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        return (x + self.dense(x)).sum(2, keepdim=True)
+
+
+class Unused(Honest):
+    """Has a layer that it does not use."""
+
+    def __init__(self, settings, slots, max_length, streams):
+        super().__init__(settings, slots, max_length, streams)
+        self.spare = Linear(slots, settings.dim, settings.dim)
+
+
 def test_a_third_partys_encoder_conforms():
     assert not failures(ENCODER_CHECKS, Honest)
 
@@ -122,6 +138,63 @@ class Wrong(Coupling):
 
     def gradient(self, chunk: Chunk):
         return {name: term.detach() for name, term in self.loss(chunk).items()}, (-chunk.logits, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [(Summing, "states have the shape of the inputs"), (Unused, "every weight learns")],
+)
+def test_the_encoder_suite_notices_this_too(kind, check):
+    one = next(one for one in ENCODER_CHECKS if one.__name__ == check.replace(" ", "_"))
+    assert check in failures([one], kind)
+
+
+class Own(Coupling):
+    """Cross-entropy: a conforming coupling outside the package."""
+
+    def weights(self, step: int) -> dict[str, float]:
+        return {"cross_entropy": 1.0}
+
+    def loss(self, chunk: Chunk) -> Terms:
+        return {"cross_entropy": cross_entropy(chunk.logits, chunk.targets)}
+
+
+class Unnamed(Own):
+    def weights(self, step: int) -> dict[str, float]:
+        return {"loss": 1.0}
+
+
+class Coarse(Own):
+    def loss(self, chunk: Chunk) -> Terms:
+        return {"cross_entropy": cross_entropy(chunk.logits + 1e5 - 1e5, chunk.targets)}
+
+
+class Neighbourly(Own):
+    def loss(self, chunk: Chunk) -> Terms:
+        return {"cross_entropy": cross_entropy(chunk.logits + chunk.logits.roll(1, 0), chunk.targets)}
+
+
+class Uphill(Own):
+    def gradient(self, chunk: Chunk):
+        terms, (first, rest) = super().gradient(chunk)
+        return terms, (-first, rest)
+
+
+def test_a_third_partys_coupling_conforms():
+    assert not failures(COUPLING_CHECKS, Own(Peers()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "check"),
+    [
+        (Unnamed, "terms are named and shaped"),
+        (Coarse, "single precision is enough"),
+        (Neighbourly, "trials do not touch"),
+        (Uphill, "a small step down the gradient helps"),
+    ],
+)
+def test_the_coupling_suite_notices_this_too(kind, check):
+    assert check in failures(COUPLING_CHECKS, kind(Peers()))
 
 
 def test_the_coupling_suite_notices():
