@@ -48,7 +48,7 @@ def gains_lie_between_0_and_1(metric: Metric) -> None:
             assert (found <= 1).all(), "a gain is above 1"
 
 
-def the_first_place_is_best_and_the_last_is_worst(metric: Metric) -> None:
+def the_first_place_is_best_the_last_worst(metric: Metric) -> None:
     """In the direction in which the harness searches and judges: more is better, or less where it is an error."""
     with named(metric) as name:
         worth = sign(name) * gains(name, _ranks(1, *range(2, 200), 10**6, ENDLESS))
@@ -120,7 +120,7 @@ def peers_are_named(metric: Metric) -> None:
 
 METRIC_CHECKS: Final[tuple[Callable[[Metric], None], ...]] = (
     gains_lie_between_0_and_1,
-    the_first_place_is_best_and_the_last_is_worst,
+    the_first_place_is_best_the_last_worst,
     a_worse_place_is_never_worth_more,
     each_target_counts_by_itself,
     users_in_any_order_have_the_same_mean,

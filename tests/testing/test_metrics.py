@@ -60,7 +60,7 @@ def test_a_metric_of_ones_own_conforms():
         (places, "gains lie between 0 and 1"),
         (unclear, "gains lie between 0 and 1"),
         (one_number, "gains lie between 0 and 1"),
-        (from_the_end, "the first place is best and the last is worst"),
+        (from_the_end, "the first place is best the last worst"),
         (from_the_end, "a worse place is never worth more"),
         (seventh, "a worse place is never worth more"),
         (among_others, "each target counts by itself"),
