@@ -119,10 +119,13 @@ CATALOGUES: Final = {
     "objective.structure.method": ("STRUCTURES", "`objective.structure.method: bce`: labels by themselves"),
     "objective.structure.solver": ("SOLVERS", "the other solvers, with the same `search` budget"),
     "readout.paradigm": ("PARADIGMS", "`readout.paradigm: last`, or soft attention"),
-    "metrics.diagnostics": ("DIAGNOSTICS", ""),
-    "data.source": ("SOURCES", ""),
+    "metrics.diagnostics": ("DIAGNOSTICS", "the same diagnostic of another arm"),
+    "data.source": ("SOURCES", "other data with the same study file"),
+    "task": ("TASKS", "none: it follows from `data.source` and `data.targets`"),
 }
 """Factors whose levels are components: the catalogue, and the control where a component names none of its own."""
+OURS: Final = {"data.source": "our generator; for `file`, your own data", "task": "see its loss and its data"}
+"""What stands for the source of components that cite nothing."""
 
 
 def factors() -> str:
@@ -131,8 +134,9 @@ def factors() -> str:
     lines += [f"| `{path}` | {levels} | {usual} | {text} |" for path, levels, usual, text in _factors()]
     for factor, (name, control) in CATALOGUES.items():
         lines += ["", f"## `{factor}` {{#{factor.replace('.', '-')}}}\n", "| Level | | Source | Control |"]
-        lines += ["| --- | --- | --- | --- |", *_components(name, control)]
-    return "\n".join(lines)
+        lines += ["| --- | --- | --- | --- |", *_components(name, control, OURS.get(factor, "our formulation"))]
+        lines += [*_stages()] if factor == "readout.paradigm" else []
+    return "\n".join([*lines, *_metrics()])
 
 
 def _factors() -> Iterator[tuple[str, str, str, str]]:
@@ -153,7 +157,28 @@ def _field(definitions: dict[str, Any], place: dict[str, Any]) -> tuple[dict[str
     return definitions[section]["properties"][key], definitions[section], key
 
 
-def _components(name: str, control: str) -> Iterator[str]:
+def _stages() -> Iterator[str]:
+    """Rows of paradigms that are two others, one after the other."""
+    from hail_study.study import catalogue
+
+    for level, (first, second) in catalogue.STAGES.items():
+        source = "as its two parts; when to switch is `readout.switch`"
+        yield f"| `{level}` | {first}, then {second} with a fresh optimiser. | {source} | each of the two alone |"
+
+
+def _metrics() -> Iterator[str]:
+    """What every trial records of rankings, then the metrics that each task has."""
+    from hail_study.study.measures import METRICS, lower_is_better
+    from hail_study.training.metrics import RECORDED
+
+    yield from ("", "## `metrics.report` {#metrics-report}\n", "| Metric | Task | Better |", "| --- | --- | --- |")
+    yield from (f"| `{name}` | next-item | more |" for name in RECORDED)
+    for task, pattern in METRICS.items():
+        for name in filter(str.isidentifier, re.split(r"\|(?![^(]*\))", pattern)):
+            yield f"| `{name}` | {task} | {'less' if lower_is_better(name) else 'more'} |"
+
+
+def _components(name: str, control: str, ours: str) -> Iterator[str]:
     """Rows of a catalogue's components, from their docstrings and what they say of themselves."""
     from hail_study.study import catalogue
 
@@ -161,8 +186,8 @@ def _components(name: str, control: str) -> Iterator[str]:
         component = catalogue.resolve(target)
         summary, *rest = inspect.cleandoc(component.__doc__ or "").split("\n\n")
         around = inspect.cleandoc(inspect.getmodule(component).__doc__ or "").split("\n\n")  # type: ignore[union-attr]
-        cited = (part for part in (*rest, *around, summary) if re.search(r"\b(19|20)\d\d\b", part))
-        source = getattr(component, "source", "") or next(cited, "")
+        cited = (part for part in (*rest, *around, summary) if re.search(r"\b(19|20)\d\d\b|arXiv", part))
+        source = getattr(component, "source", "") or next(cited, ours)
         cells = (" ".join(cell.replace("|", "\\|").split()) for cell in (summary, source))
         yield f"| `{level}` | {' | '.join(cells)} | {getattr(component, 'control', control)} |"
 

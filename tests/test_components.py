@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hail_study.study import catalogue
+from hail_study.training.metrics import RECORDED
 
 ROOT = Path(__file__).parent.parent
 CATALOGUES = {
@@ -19,6 +20,7 @@ COMPONENTS = [
     for name, known in CATALOGUES.items()
     for level, target in known.items()
 ]
+LEVELS = {level for known in CATALOGUES.values() for level in known} | set(catalogue.STAGES)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +59,8 @@ def test_every_component_and_factor_is_on_the_page(page):
     from hail_study.study.factors import factor_types
 
     lines = page.splitlines()
-    shown = [name for name in CATALOGUES if name not in ("TASKS",)]
-    missing = [
-        level for name in shown for level in CATALOGUES[name] if not any(f"| `{level}` |" in line for line in lines)
-    ]
+    shown = [*(level for known in CATALOGUES.values() for level in known), *catalogue.STAGES, *RECORDED]
+    missing = [level for level in shown if not any(f"| `{level}` |" in line for line in lines)]
     missing += [path for path in factor_types() if f"| `{path}` |" not in page]
     assert not missing, f"not in docs/reference/factors.md: {', '.join(missing)}"
 
@@ -71,6 +71,13 @@ def test_objectives_give_their_source_and_their_control(name):
         component = catalogue.resolve(target)
         assert component.source, target
         assert component.control, target
+
+
+def test_every_component_on_the_page_has_a_source_and_a_control(page):
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    components = [row for row in rows if len(row) == 4 and row[0].strip(" `") in LEVELS]
+    assert len(components) >= len(LEVELS)
+    assert not [row[0] for row in components if not all(cell.strip() for cell in row[2:])]
 
 
 def test_the_check_can_fail():

@@ -117,6 +117,21 @@ def last_positions(lengths: Tensor, width: int) -> Tensor:
     return (torch.arange(len(lengths), device=lengths.device) * width + lengths - 1)[None]
 
 
+def elsewhere(batch: TrainingBatch) -> Tensor:
+    """For each target the index [T, N] of another of its trial, half of the trial's targets away.
+
+    Whatever pads the stack is left out, so that a trial's targets trade places as they would if it were alone.
+    """
+    if batch.weights is None:
+        places, count = torch.arange(batch.targets.shape[1], device=batch.targets.device), batch.targets.shape[1]
+        return ((places + count // 2) % count).expand(batch.targets.shape)
+    real = batch.weights > 0
+    real = real.any(1) if real.dim() == 3 else real  # [T, N]
+    counts = real.sum(1, keepdim=True).clamp_min(1)
+    first = real.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # the real ones, then the rest
+    return first.gather(1, (real.cumsum(1) - 1 + counts // 2) % counts)
+
+
 def _rates(real: Tensor, hard: Tensor | None, rate: float) -> Tensor:
     """How probably each item is masked, [T, B, L + 1]: `rate` in a row's mean, and the hard ones certainly."""
     if hard is None:

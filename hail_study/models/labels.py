@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hail_study.models.dropout import Streams
 from hail_study.models.energies import Energy
 from hail_study.models.layers import initialise
-from hail_study.models.seeding import OWN_DROPOUT, OWN_WEIGHTS, generator, seed_of
+from hail_study.models.seeding import OWN_DROPOUT, OWN_WEIGHTS, generator, seed_of, streams_of
 from hail_study.models.segments import Mlp
 from hail_study.study.configuration import Configuration
 
@@ -17,11 +17,11 @@ class LabelNetwork(nn.Module):
     """K peers with nothing in common; each answers, and has an energy of its own where the method asks for one.
 
     Args:
-        configuration: The trial's; `encoder.dim`, `.blocks` (hidden layers) and `.dropout`, `objective.structure` and
-            `peers.count` matter here.
+        configuration: The trial's; `encoder.dim`, `.blocks` (hidden layers) and `.dropout`, `objective.structure`,
+            `peers.count` and `peers.differ` matter here.
         features: Numbers in an input.
         labels: L.
-        seed: Peer k's weights depend on it and on k.
+        seed: Peer k's weights and dropout depend on it and, as far as `peers.differ` says so, on k.
         energetic, separate: See `hail_study.objectives.structure.Method`.
     """
 
@@ -30,7 +30,7 @@ class LabelNetwork(nn.Module):
     ) -> None:
         super().__init__()
         settings, self.slots = configuration.encoder, configuration.peers.count
-        self._streams = Streams([seed_of(seed, OWN_DROPOUT + peer) for peer in range(self.slots)])
+        self._streams = Streams([seed_of(seed, s) for s in streams_of(configuration.peers, OWN_DROPOUT, "dropout")])
 
         def network(outputs: int) -> Mlp:
             return Mlp(self.slots, features, settings.dim, settings.blocks, outputs, settings.dropout, self._streams)
@@ -41,7 +41,9 @@ class LabelNetwork(nn.Module):
         structure = configuration.objective.structure
         self.energy = Energy(structure, self.slots, labels, settings.dim) if energetic else None
         self.register_buffer("thresholds", torch.full((self.slots + 1,), 0.5))
-        initialise(self, [generator(seed, OWN_WEIGHTS + peer) for peer in range(self.slots)])
+        initialise(
+            self, [generator(seed, stream) for stream in streams_of(configuration.peers, OWN_WEIGHTS, "initialisation")]
+        )
 
     def answering(self) -> list[nn.Parameter]:
         return _parameters(self.answer, self.augmented)

@@ -1,5 +1,6 @@
 """Items to compare targets with, where not all are scored."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -53,5 +54,5 @@ class Negatives(nn.Module):
     def _log_frequency(self) -> Tensor:
         """[T, V + 1]; uniform sampling has one frequency for all."""
         if self._settings.sampling == "uniform":
-            return torch.zeros_like(self.counts)
+            return torch.full_like(self.counts, -math.log(self.counts.shape[1] - 1))
         return (self.counts.clamp_min(0.5) / self.counts.sum(1, keepdim=True)).log()

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from hail_study.models.batches import TrainingBatch, last_positions, masked_items, next_items
+from hail_study.models.batches import TrainingBatch, elsewhere, last_positions, masked_items, next_items
 from hail_study.models.companions import auxiliary_terms, miner_of, weighting_of
 from hail_study.models.dropout import Extents
 from hail_study.models.family import repeat
@@ -69,7 +69,8 @@ class PeerNetwork(Layer):
         self.weighting = weighting_of(configuration, self.auxiliary, self.trials)
         self.mining: Any = miner_of(configuration, seeds)
         self._teaching = getattr(coupling, "teacher", None)
-        self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if self._teaching else None
+        copied = self._teaching in ("average", "frozen")
+        self.teacher = copy.deepcopy(self.stack).requires_grad_(False).eval() if copied else None
 
     def forward(self, ids: Tensor, extents: Extents | None = None) -> Tensor:
         """States of every position.
@@ -162,12 +163,14 @@ class PeerNetwork(Layer):
         gate = self.mixtures(states).get("gate")
         return None if gate is None else gate[0]
 
-    def taught(self, batch: TrainingBatch, step: int) -> tuple[Tensor, Tensor] | None:
+    def taught(self, batch: TrainingBatch, step: int, states: Tensor) -> tuple[Tensor, Tensor] | None:
         """States [S, N, D] and tables [T, J, V + 1, D] of the networks that teach, without gradients; None without any.
 
         They follow the peers here, once a step: averages of the peers' weights, or the peers as they were after
-        `peers.freeze` steps (None until then).
+        `peers.freeze` steps (None until then). Or they are the peers, whose `states` [S, N, D] trade places.
         """
+        if self._teaching == "elsewhere":
+            return self.states_at(states.detach()[:, :, None], elsewhere(batch)), self.tables().detach()
         if self.teacher is None:
             return None
         settings = self._settings.peers

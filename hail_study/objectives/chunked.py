@@ -85,12 +85,14 @@ def chunked_loss(
         mixtures: Name -> [T, N, ...], for couplings that ask for them.
         problem: The rest.
 
+    Half precision is computed in single, double in double.
+
     Returns:
         The scalar total and {name: [S] detached means}.
     """
     parts: dict[str, Tensor] = {}
-    mixed = [mixture.float() for mixture in mixtures.values()]
-    arguments = (problem, parts, list(mixtures), states.float(), tables.float(), *mixed)
+    inputs = [_at_least_single(one) for one in (states, tables, *mixtures.values())]
+    arguments = (problem, parts, list(mixtures), *inputs)
     total: Tensor = _Chunked.apply(*arguments)  # type: ignore[no-untyped-call]
     return total, parts
 
@@ -148,8 +150,8 @@ def _chunks(
     """The batch, a few targets at a time."""
     taught, teacher = None, None
     if problem.teacher is not None:
-        taught = problem.teacher[0].float().view_as(grouped)
-        teacher = problem.scores(problem.teacher[1].float())
+        taught = _at_least_single(problem.teacher[0]).view_as(grouped)
+        teacher = problem.scores(_at_least_single(problem.teacher[1]))
     for piece in problem.pieces(len(grouped) * grouped.shape[1] * scores.floats):
         chunk = Chunk(
             scores.forward(grouped[:, :, piece], piece),
@@ -176,3 +178,7 @@ def _shares(problem: Problem, scores: Scores, grouped: Tensor) -> Tensor:
             surprise[:, :, piece] = cross_entropy(scores.forward(grouped[:, :, piece], piece), scores.right(piece))
         shares = shares * problem.coupling.select(surprise, (shares > 0).any(1), problem.step, problem.users)
     return shares / shares.sum(-1, keepdim=True).clamp_min(1e-12)
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

@@ -16,10 +16,12 @@ class ItemLoss:
     Attributes:
         sampled: The candidates are the target and sampled negatives, not all items.
         probabilistic: The candidates' scores are judged as one distribution, so that any coupling can be put on it.
+        unbiased: With `objective.logq` its normaliser has that of the softmax over all items as its mean.
     """
 
     sampled: ClassVar[bool] = False
     probabilistic: ClassVar[bool] = True
+    unbiased: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -32,15 +34,21 @@ class ItemLoss:
 class CrossEntropy(ItemLoss):
     """Softmax over all items."""
 
+    source, control = "maximum likelihood", "none: it is the control of the others"
+
 
 class SampledSoftmax(ItemLoss):
     """Softmax over the target and `objective.negatives` others.
 
-    With `objective.logq` the logarithm of each candidate's sampling frequency is subtracted from its score (Bengio,
-    Senecal. Adaptive Importance Sampling. IEEE TNN 2008), so that the gradient approaches that of the full softmax.
+    With `objective.logq` the logarithm of how often each negative is drawn on average, M times its frequency, is
+    subtracted from its score: the sum over target and negatives is then an unbiased estimate of that over all items
+    (importance sampling: Bengio, Senecal. IEEE TNN 2008), and the gradient approaches that of the full softmax as M
+    grows. The target was not drawn, so its score stays as it is; with a correction of the target too, as is usual, the
+    target would weigh less and less in that sum (Khrylchenko et al. Correcting the LogQ Correction. RecSys 2025,
+    arXiv 2507.09331).
     """
 
-    sampled = True
+    sampled, unbiased = True, True
 
 
 class BinaryCrossEntropy(ItemLoss):

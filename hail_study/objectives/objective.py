@@ -147,7 +147,7 @@ class Objective:
             batch.inputs.shape[1],
             batch.negatives,
             batch.log_frequency,
-            network.taught(batch, step),
+            network.taught(batch, step, states),
             (batch.inputs, batch.positions) if self.coupling.history else None,
         )
         tables, mixtures = network.tables(), network.mixtures(states)

@@ -4,6 +4,7 @@ Both classes see states as [T, K, n, D] and tables as [T, J, V + 1, D], with J =
 (their scores are then one product) and J = K otherwise.
 """
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -85,7 +86,8 @@ class SampledItems(Scores):
         table: [T, J, V + 1, D].
         targets: [T, N].
         negatives: [T, M], shared by all targets, or [T, N, M].
-        log_frequency: [T, V + 1], subtracted from the scores; None subtracts nothing.
+        log_frequency: [T, V + 1], logarithm of the frequency that negatives are drawn with: they are corrected for it
+            and for their number; None corrects nothing.
     """
 
     hidden = -1e9  # finite: a candidate of no probability, not a source of 0 * inf
@@ -104,7 +106,7 @@ class SampledItems(Scores):
         positive = (states * self._rows(targets)).sum(-1, keepdim=True)  # [T, K, n, 1]
         scores = torch.cat([positive, self._products(states, self._rows(negatives))], -1)  # [T, K, n, 1 + M]
         if self._log_frequency is not None:
-            scores -= self._corrections(targets, negatives)[:, None]
+            scores[..., 1:] -= self._expected(negatives)[:, None]
         clash = negatives.view(len(targets), -1, negatives.shape[-1]) == targets[..., None]  # [T, n, M]
         scores[..., 1:].masked_fill_(clash[:, None], self.hidden)
         return scores
@@ -148,9 +150,8 @@ class SampledItems(Scores):
             return states @ rows.transpose(-1, -2)
         return (rows @ states[..., None])[..., 0]
 
-    def _corrections(self, targets: Tensor, negatives: Tensor) -> Tensor:
-        """Log sampling frequency of each candidate, [T, n, 1 + M]."""
+    def _expected(self, negatives: Tensor) -> Tensor:
+        """Logarithm of how often each negative is drawn on average among all, [T, 1 or n, M]."""
         assert self._log_frequency is not None
-        positive = self._log_frequency.gather(1, targets)[..., None]
-        negative = self._log_frequency.gather(1, negatives.flatten(1)).view(len(targets), -1, negatives.shape[-1])
-        return torch.cat([positive, negative.expand(-1, targets.shape[1], -1)], -1)
+        frequency = self._log_frequency.gather(1, negatives.flatten(1))
+        return frequency.view(len(negatives), -1, negatives.shape[-1]) + math.log(negatives.shape[-1])

@@ -1,6 +1,7 @@
 """The study file: its schema, arms, search spaces, seeds, claims, keys and plan. Imports no torch, Ray or MLflow."""
 
 from hail_study.study.canonical import RULES, Rule, canonical
+from hail_study.study.catalogue import PluginTask
 from hail_study.study.claims import Claim
 from hail_study.study.configuration import (
     Base,
@@ -12,6 +13,7 @@ from hail_study.study.configuration import (
     Objective,
     Peers,
     PlantedData,
+    PluginData,
     Readout,
     Training,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "Plugin",
     "PluginData",
     "PluginError",
+    "PluginTask",
     "Power",
     "Problem",
     "Range",

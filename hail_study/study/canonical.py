@@ -71,6 +71,8 @@ def _term(name: str, settings: type[Section]) -> Rule:
     return Rule(factors, ("objective.auxiliary",), lambda terms: name in terms)
 
 
+OWN_RULES: Final = {"soft": "average", "logit-mix": "logits", "hard": "argmax", "lvml": "mixture", "power": "mixture"}
+"""Paradigm -> the rule of prediction that it trains: what `readout.inference: own` means."""
 _METHOD: Final = "objective.structure.method"
 _SEGMENTS: Final = ("mosaic", "digits")
 _SEQUENCES: Final = ("functional", "copying")
@@ -181,6 +183,8 @@ RULES: Final = (
             "encoder.norm",
             "objective.loss",
             "objective.temporal",
+            "peers.encoders",
+            "peers.hidden",
             "peers.share",
             "evaluation.protocol",
             "evaluation.filter_seen",
@@ -224,11 +228,7 @@ RULES: Final = (
         ("objective.loss",),
         lambda loss: loss != "cross-entropy",
     ),
-    Rule(
-        ("objective.logq",),
-        ("objective.loss", "objective.sampling"),
-        lambda loss, sampling: loss == "sampled-softmax" and sampling == "batch",
-    ),
+    Rule(("objective.logq",), ("objective.loss",), lambda loss: loss not in ("cross-entropy", "bce", "gbce")),
     Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
     Rule(("data.valid_from", "data.test_from"), ("data.split",), lambda split: split == "temporal"),
     Rule(("evaluation.filter_seen",), ("evaluation.protocol",), lambda protocol: protocol == "full"),
@@ -237,6 +237,12 @@ RULES: Final = (
     Rule(("readout.by_peer",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
     Rule(("readout.paradigm",), ("readout.by_peer",), lambda by_peer: not by_peer, neutral="soft"),
     Rule(("readout.inference", "readout.lags"), ("readout.paradigm",), lambda paradigm: paradigm != "last"),
+    Rule(
+        ("readout.inference",),
+        ("readout.inference", "readout.paradigm", "readout.by_peer"),
+        lambda rule, *given: {OWN_RULES.get(paradigm) for paradigm in _paradigms(*given)} != {rule},
+        neutral="own",
+    ),
     Rule(("readout.distil",), ("peers.count", "readout.paradigm"), lambda count, p: count > 1 and p != "last"),
     Rule(("readout.r",), ("readout.paradigm", "readout.by_peer"), lambda *given: "power" in _paradigms(*given)),
     Rule(("readout.estimator",), ("readout.paradigm", "readout.by_peer"), lambda *given: "hard" in _paradigms(*given)),

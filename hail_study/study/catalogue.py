@@ -4,6 +4,7 @@ A component is one file plus one line here. The targets are strings (``module:at
 checked, and a mistake answered, before torch, Ray or MLflow is imported.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
@@ -144,6 +145,28 @@ TASKS_OF: Final = {
     "multilabel": "labels",
 }
 """Source -> the task that its data set."""
+
+
+@dataclass(frozen=True)
+class PluginTask:
+    """What a plug-in says of a task that it brings, so that a study can be checked before the task is imported.
+
+    Attributes:
+        target: `module:attribute` of a subclass of `hail_study.tasks.Task`.
+        metrics: What it measures, more being better.
+        errors: What it measures, less being better.
+        factors: What it looks at beside `data`, `training` and `evaluation.select`: factors, or whole sections
+            (`encoder`). A study that sets any other is refused.
+    """
+
+    target: str
+    metrics: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
+
+
+TASKS_OUTSIDE: Final[dict[str, PluginTask]] = {}
+"""Tasks from plug-ins; their targets are in `TASKS` too."""
 
 METRICS: Final[dict[str, str]] = {}
 """Further metrics of rankings, from plug-ins (`metrics.report`)."""

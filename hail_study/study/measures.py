@@ -43,13 +43,17 @@ _ERRORS: Final = re.compile(
 
 
 def measures(task: str, metric: str) -> bool:
-    """Whether a task has this metric; what plug-ins add suits them all."""
-    return metric in catalogue.METRICS or re.fullmatch(METRICS.get(task, ""), metric) is not None
+    """Whether a task has this metric; those that plug-ins add are of rankings."""
+    if task in catalogue.TASKS_OUTSIDE:
+        return metric in (*catalogue.TASKS_OUTSIDE[task].metrics, *catalogue.TASKS_OUTSIDE[task].errors)
+    if metric in catalogue.METRICS:
+        return task == "next-item"
+    return re.fullmatch(METRICS.get(task, ""), metric) is not None
 
 
 def known(metric: str) -> bool:
     """Whether some task has this metric, or every trial this cost."""
-    return is_cost(metric) or any(measures(task, metric) for task in METRICS)
+    return is_cost(metric) or any(measures(task, metric) for task in (*METRICS, *catalogue.TASKS_OUTSIDE))
 
 
 def is_cost(metric: str) -> bool:
@@ -64,7 +68,8 @@ def diagnostic_of(metric: str) -> str | None:
 
 def lower_is_better(metric: str) -> bool:
     """Whether a metric is an error: searches, epochs and verdicts then prefer its smaller values."""
-    return _ERRORS.fullmatch(metric) is not None
+    outside = any(metric in task.errors for task in catalogue.TASKS_OUTSIDE.values())
+    return outside or _ERRORS.fullmatch(metric) is not None
 
 
 def sign(metric: str) -> int:

@@ -59,8 +59,6 @@ def misfits(configuration: Configuration) -> Iterator[str]:
         yield f"{objective.loss} comes from outside and may mix trials"
     if peers.coupling not in COUPLINGS:
         yield f"{peers.coupling} comes from outside and may mix trials"
-    if peers.belief == "shuffled":
-        yield "belief: shuffled looks at another target of a chunk, which is smaller in a pack"
     if peers.truncation and peers.truncation_of == "slots":
         yield "truncation_of: slots counts the sequences of a batch, and a pack pads it"
 

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from hail_study.study import catalogue
+from hail_study.study.catalogue import PluginTask
 from hail_study.study.errors import did_you_mean
+from hail_study.study.factors import factor_types
 from hail_study.study.keys import code_version
+from hail_study.study.measures import known as known_metric
+from hail_study.study.measures import lower_is_better
 
 GROUP: Final = "hail_study.plugins"
 """Entry points that a study may name without a colon."""
@@ -33,9 +37,9 @@ class Plugin:
         losses: Subclasses of `hail_study.objectives.items.ItemLoss`, for `objective.loss`.
         auxiliaries: Subclasses of `hail_study.objectives.auxiliary.Auxiliary`, for `objective.auxiliary`.
         weightings: Subclasses of `hail_study.objectives.weightings.Weighting`, for `objective.weighting`.
-        metrics: Functions of ranks int32 [n] (1 is best) to each target's gain [n]; more is better.
+        metrics: Functions of ranks int32 [n] (1 is best) to each target's gain [n] between 0 and 1; more is better.
         sources: Functions of a `PluginData` to `Interactions`, or to `Examples` for a task of one's own.
-        tasks: Subclasses of `hail_study.tasks.Task`.
+        tasks: Name -> `PluginTask`: a subclass of `hail_study.tasks.Task`, its metrics and the factors it looks at.
         tasks_of: Source -> the task that its data set; default `next-item`.
     """
 
@@ -46,7 +50,7 @@ class Plugin:
     weightings: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
-    tasks: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, PluginTask] = field(default_factory=dict)
     tasks_of: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -58,7 +62,6 @@ _CATALOGUES: Final[dict[str, dict[str, str]]] = {
     "weightings": catalogue.WEIGHTINGS,
     "metrics": catalogue.METRICS,
     "sources": catalogue.SOURCES,
-    "tasks": catalogue.TASKS,
     "tasks_of": catalogue.TASKS_OF,
 }
 
@@ -114,8 +117,9 @@ def _entry_point(name: str) -> str:
 
 
 def _targets(plugin: Plugin) -> list[str]:
-    parts: list[Mapping[str, Any]] = [getattr(plugin, one.name) for one in fields(plugin) if one.name != "tasks_of"]
-    return [target for part in parts for target in part.values()]
+    no_targets = ("tasks", "tasks_of")
+    parts: list[Mapping[str, Any]] = [getattr(plugin, one.name) for one in fields(plugin) if one.name not in no_targets]
+    return [target for part in parts for target in part.values()] + [task.target for task in plugin.tasks.values()]
 
 
 def _add(name: str, plugin: Plugin) -> None:
@@ -125,8 +129,27 @@ def _add(name: str, plugin: Plugin) -> None:
         for component, target in getattr(plugin, kind).items():
             if known.get(component, target) != target:
                 raise PluginError(f"`{component}` is taken: it is {known[component]}, in {name} it is {target}")
+    for task, said in plugin.tasks.items():
+        _check_task(name, task, said)
     for kind, known in _CATALOGUES.items():
         known.update(getattr(plugin, kind))
+    catalogue.TASKS_OUTSIDE.update(plugin.tasks)
+    catalogue.TASKS.update({task: said.target for task, said in plugin.tasks.items()})
+
+
+def _check_task(plugin: str, task: str, said: PluginTask) -> None:
+    """Its name must be free, and its metrics mean what metrics of these names mean elsewhere."""
+    if task in catalogue.TASKS and catalogue.TASKS_OUTSIDE.get(task) != said:
+        raise PluginError(f"`{task}` is taken: it is {catalogue.TASKS[task]}, in {plugin} it is {said.target}")
+    for metric in (*said.metrics, *said.errors):
+        if known_metric(metric) and lower_is_better(metric) != (metric in said.errors):
+            where = "errors" if lower_is_better(metric) else "metrics"
+            raise PluginError(f"`{metric}` of `{task}` belongs in `{where}`: the name is used, the other way round")
+    for factor in said.factors:
+        if not any(path == factor or path.startswith(f"{factor}.") for path in factor_types()):
+            raise PluginError(
+                f"`{task}` looks at `{factor}`, which is no factor" + did_you_mean(factor, factor_types())
+            )
 
 
 def _check(target: str) -> None:

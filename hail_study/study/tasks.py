@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from hail_study.study import catalogue
+from hail_study.study.canonical import matters
 from hail_study.study.configuration import Configuration, Data
+from hail_study.study.factors import differing
 
 ONCE: Final = ("gru4rec", "lrurec")
 """Encoders that can be differentiated once."""
@@ -27,7 +29,7 @@ def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:
     yield from _ranking_alone(configuration)
     if objective.auxiliary:
         yield from _auxiliary(configuration)
-    yield from _OF_TASK[task](configuration)
+    yield from _OF_TASK.get(task, _outside)(configuration)
 
 
 def _auxiliary(configuration: Configuration) -> Iterator[tuple[str, str]]:
@@ -177,6 +179,23 @@ def _mixed_protocols(configuration: Configuration) -> Iterator[tuple[str, str]]:
     encoders = configuration.peers.encoders
     if "bert4rec" in encoders and set(encoders) != {"bert4rec"}:
         yield "peers.encoders", "bert4rec is trained on masked items, the others on next items: not in one trial"
+
+
+def _outside(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """A plug-in says which factors its task looks at; any other is left as it is."""
+    task, peers = task_of(configuration.data), configuration.peers
+    used = (*catalogue.TASKS_OUTSIDE[task].factors, "data", "training", "evaluation.select", "evaluation.diagnostics")
+
+    def looks_at(factor: str) -> bool:
+        return any(factor == one or factor.startswith(f"{one}.") for one in used)
+
+    if not looks_at("peers.count") and peers.count > 1:
+        yield "peers.count", f"{task} is learned by one network: set it to 1"
+    elif not looks_at("peers.coupling") and peers.count > 1 and peers.coupling != "independent":
+        yield "peers.coupling", f"peers that learn {task} know nothing of {peers.coupling}: take `independent`"
+    for factor in differing(configuration):
+        if factor not in ("peers.count", "peers.coupling") and not looks_at(factor) and matters(configuration, factor):
+            yield factor, f"{task} does not look at it"
 
 
 _OF_TASK: Final = {

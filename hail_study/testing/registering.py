@@ -1,19 +1,19 @@
 """Components that are in no catalogue, put there for a while."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 NAME: Final = "under-test"
 
 
 @contextmanager
-def registered(catalogue: dict[str, str], component: type) -> Iterator[str]:
-    """Add a class to a catalogue under a name that study files could use, and take it away again.
+def registered(catalogue: dict[str, str], component: type | Callable[..., Any]) -> Iterator[str]:
+    """Add a class or function to a catalogue under a name that study files could use, and take it away again.
 
     Args:
         catalogue: One of `hail_study.study.catalogue`.
-        component: A class at the top level of an importable module.
+        component: At the top level of an importable module.
 
     Yields:
         The name.

@@ -1,10 +1,13 @@
 """Item losses over sampled candidates against plain scores gathered one by one."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hail_study.models import PeerNetwork
 from hail_study.objectives import Objective
 from hail_study.objectives.chunked import Problem, chunked_loss
 from hail_study.objectives.items import Binary
@@ -76,16 +79,46 @@ def test_couplings_work_on_sampled_candidates():
     assert set(parts) == {"cross_entropy", "med"}
 
 
-def test_log_frequencies_are_subtracted():
+def test_negatives_are_corrected_for_how_often_they_are_drawn_and_the_target_is_not():
     states, tables, targets, negatives = problem(True, True)
     frequency = torch.rand(TRIALS, ITEMS + 1).log()
     some = states.view(TRIALS, PEERS, TARGETS, DIM)[:, :, :4]
     plain_one = SampledItems(tables, targets, negatives, None).forward(some, slice(0, 4))
     corrected = SampledItems(tables, targets, negatives, frequency).forward(some, slice(0, 4))
-    assert torch.allclose(plain_one[0, 0, 2, 0] - corrected[0, 0, 2, 0], frequency[0, targets[0, 2]], atol=1e-5)
+    assert torch.equal(plain_one[..., 0], corrected[..., 0])
     free = negatives[1] != targets[1, 3]
     difference = (plain_one - corrected)[1, 2, 3, 1:]
-    torch.testing.assert_close(difference[free], frequency[1, negatives[1]][free], rtol=1e-4, atol=1e-5)
+    expected = (frequency[1, negatives[1]].exp() * DRAWN).log()
+    torch.testing.assert_close(difference[free], expected[free], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shared_negatives", [True, False])
+@pytest.mark.parametrize("skew", [0.0, 1.0])
+def test_corrected_sampling_has_the_gradient_of_the_full_softmax_in_the_limit(skew, shared_negatives):
+    """Uniform draws, and draws by popularity; a correction of the target too stays far away."""
+    states, tables, targets, _ = problem(True, True)
+    chance = torch.arange(1.0, ITEMS + 1) ** -skew
+    chance = torch.cat([torch.zeros(1), chance / chance.sum()])
+    shape = (TRIALS, 20_000) if shared_negatives else (TRIALS, TARGETS, 20_000)
+    source = torch.Generator().manual_seed(0)
+    drawn = torch.multinomial(chance, math.prod(shape), replacement=True, generator=source).view(shape)
+    given = {"negatives": drawn, "log_frequency": chance.log().expand(TRIALS, -1)}
+    judge = objective("sampled-softmax").coupling
+    found, expected = [], []
+    for gradients, problem_of in ((expected, {}), (found, given)):
+        leaf = states.clone().requires_grad_()
+        total, _ = chunked_loss(leaf, tables, {}, Problem(judge, targets, **problem_of))
+        gradients.append(torch.autograd.grad(total, leaf)[0])
+    error = (found[0] - expected[0]).norm() / expected[0].norm()
+    assert error < 0.03
+
+
+def test_uniform_negatives_are_as_frequent_as_each_other():
+    settings = Configuration(objective=Settings(loss="sampled-softmax", logq=True, negatives=4))
+    network = PeerNetwork(settings, ITEMS, [0])
+    ids = torch.randint(1, ITEMS + 1, (1, 3, 6))
+    batch = network.training_batch(ids, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(batch.log_frequency.exp(), torch.full((1, ITEMS + 1), 1 / ITEMS))
 
 
 def test_all_items_sampled_once_is_the_full_softmax():

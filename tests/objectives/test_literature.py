@@ -219,8 +219,7 @@ def believed(belief: str, chunk: Chunk, trial: int, i: int, n: int) -> list[Tens
         return [softmax(chunk.logits[trial, i, n])]
     if belief == "uniform":
         return [torch.full((10,), 0.1)]
-    logits, at = (chunk.logits, (n - 2) % 5) if belief == "shuffled" else (chunk.teacher, n)
-    return [softmax(logits[trial, j, at]) for j in range(3) if j != i]
+    return [softmax(chunk.teacher[trial, j, n]) for j in range(3) if j != i]
 
 
 @pytest.mark.parametrize("gamma", [1.0, 2.0])

@@ -57,6 +57,7 @@ class Training:
 
 ALL = [(name, {"count": 4} if name == "okddip" else {}) for name in catalogue.COUPLINGS] + [
     ("med", {"belief": "frozen"}),
+    ("med", {"belief": "shuffled"}),
     ("med", {"truncation": 0.3}),
     ("med", {"inference": "gate"}),
     ("independent", {"inference": "gate"}),
@@ -140,6 +141,27 @@ def test_training_resumes_to_the_bit(coupling, peers):
     again.sources[0].set_state(source)
     again.steps = 3
     assert [again.step(ids).total.detach() for _ in range(2)] == expected
+
+
+@pytest.mark.parametrize(("coupling", "peers"), ALL, ids=str)
+def test_how_many_scores_are_held_at_a_time_makes_no_difference(coupling, peers):
+    """A target at a time, as with a very large catalogue, and all at once."""
+    settings, totals = configuration(coupling, **peers), []
+    for chunk in (1, None):
+        training = Training(settings, [0, 4])
+        training.objective, training.steps = Objective(settings, chunk), 2
+        totals.append(training.step(users(2)).total.detach())
+    torch.testing.assert_close(*totals)
+
+
+def test_shuffled_peers_teach_what_they_believe_half_a_batch_away():
+    training = Training(configuration("med", belief="shuffled"), [0])
+    network, batch = training.network, training.network.training_batch(users(1))
+    states = network.states_at(network(batch.inputs), batch.positions).detach()
+    taught, tables = network.taught(batch, 0, states)
+    assert torch.equal(taught, states.roll(-(states.shape[1] // 2), 1))
+    assert torch.equal(tables, network.tables())
+    assert not taught.requires_grad
 
 
 def test_frozen_peers_teach_what_they_had_learned():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hail_study.study import RULES, Configuration, canonical, configure, flatten
-from hail_study.study.canonical import deciders, matters
+from hail_study.study.canonical import OWN_RULES, deciders, matters
 from hail_study.study.factors import factor_types, level, replaced
 
 LEVELS = {
@@ -119,3 +119,21 @@ def test_flatten_gives_every_factor_as_plain_values() -> None:
     levels = flatten(Configuration())
     assert levels["peers.share"] == ["embedding", "head"]
     assert all(level(Configuration(), factor) == value for factor, value in levels.items())
+
+
+def test_the_paradigms_own_rule_of_prediction_spelled_out_is_the_same_training() -> None:
+    def of(**levels: object) -> Configuration:
+        return configure(Configuration(), {f"readout.{name}": value for name, value in levels.items()})
+
+    for paradigm, rule in OWN_RULES.items():
+        assert of(paradigm=paradigm, inference=rule) == of(paradigm=paradigm)
+        assert of(paradigm=paradigm, inference="mixture" if rule != "mixture" else "argmax") != of(paradigm=paradigm)
+    assert of(paradigm="hybrid", inference="average") != of(paradigm="hybrid")
+    assert of(by_peer=["lvml", "power"], inference="mixture") == of(by_peer=["lvml", "power"])
+
+
+def test_what_labels_do_not_look_at_is_no_difference() -> None:
+    labels = configure(Configuration(), {"data.source": "multilabel", "peers.coupling": "independent"})
+    for factor, value in (("peers.encoders", ["gru4rec"]), ("peers.hidden", 0.2)):
+        assert configure(labels, {factor: value}) == labels
+    assert configure(labels, {"peers.differ": ["dropout"]}) != labels

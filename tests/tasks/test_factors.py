@@ -3,14 +3,13 @@
 Every factor of the configuration is tried, those included that are added one day.
 """
 
-from typing import Literal, get_origin
-
 import pytest
 
 from hail_study.data import prepare
-from hail_study.study import Configuration, StudyError, canonical, configure, packing
-from hail_study.study.factors import factor_types, level, members
+from hail_study.study import Configuration, canonical, packing
+from hail_study.study.factors import level
 from hail_study.study.tasks import misfits
+from hail_study.testing.factors import FACTORS, accepted, another, ignored, outcome
 from hail_study.training import Trial
 from hail_study.training.pack import Pack
 
@@ -48,47 +47,6 @@ BASES = {
         "evaluation": {"select": "accuracy"},
     },
 }
-OTHER = {  # levels to try where the type does not tell them, or tells too many
-    "encoder.name": "gru4rec",
-    "peers.coupling": "mutual",
-    "readout.paradigm": "lvml",
-    "objective.loss": "bce",
-    "objective.auxiliary": ["preference"],
-    "objective.weighting": "exp3",
-    "encoder.heads": 1,
-    "peers.encoders": ["gru4rec"],
-    "peers.differ": ["dropout"],
-    "peers.share": [],
-    "readout.by_peer": ["lvml", "soft"],
-    "objective.temporal": 4.0,
-    "training.precision": "bfloat16",
-    "evaluation.diagnostics": ["attribution"],
-}
-SELDOM = {"training.patience", "training.epochs", "training.warmup", "evaluation.select"}
-"""They decide how long is trained and what is kept; tests of training cover them, and no task has a say in them."""
-SECTIONS = ("encoder.", "peers.", "readout.", "objective.", "training.", "evaluation.")
-FACTORS = sorted(name for name in factor_types() if name.startswith(SECTIONS) and name not in SELDOM)
-
-
-def another(factor: str, now: object) -> list[object]:
-    """Levels to try instead of the present one."""
-    if factor in OTHER:
-        return [OTHER[factor]]
-    literals = [value for kind in factor_types()[factor] for value in _literals(kind)]
-    if literals:
-        return [value for value in literals if value != now]
-    if isinstance(now, bool):
-        return [not now]
-    return [now + 1] if isinstance(now, int) else [now / 2 + 0.1]
-
-
-def _literals(kind) -> list[object]:
-    named = [getattr(one, "json_schema_extra", None) or {} for one in getattr(kind, "__metadata__", ())]
-    if any("enum" in one for one in named):
-        return [value for one in named for value in one.get("enum", ())]
-    if members(kind):
-        return [value for member in members(kind) for value in _literals(member)]
-    return list(kind.__args__) if get_origin(kind) is Literal else []
 
 
 @pytest.fixture(scope="module", params=BASES)
@@ -101,28 +59,10 @@ def base(request):
     return configuration, outcome(configuration)
 
 
-def outcome(configuration: Configuration) -> tuple:
-    """What a trial trains and measures."""
-    trial = Trial(configuration, prepare(configuration.data), seed=0)
-    while not trial.done:
-        trial.step()
-    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in trial.history]
-    return history, trial.test().metrics(), [tuple(weight.shape) for weight in trial.network.parameters()]
-
-
 @pytest.mark.parametrize("factor", FACTORS)
 def test_no_factor_is_silently_ignored(base, factor):
     configuration, before = base
-    changes_something = []
-    for value in another(factor, level(configuration, factor)):
-        try:
-            changed = configure(configuration, {factor: value})
-        except StudyError:
-            continue  # refused by the schema
-        if changed == configuration or list(misfits(changed)):
-            continue
-        changes_something.append(repr(outcome(changed)) != repr(before))
-    assert all(changes_something), f"{factor} makes no difference"
+    assert not ignored(configuration, factor, before)
 
 
 PACKED = {"data": ITEMS, "encoder": ENCODER, "training": TRAINING | {"epochs": 2}}
@@ -137,11 +77,8 @@ def test_no_factor_computes_something_else_in_a_pack(factor):
     base = canonical(Configuration.model_validate(PACKED))
     data = prepare(base.data)
     for value in another(factor, level(base, factor)):
-        try:
-            changed = configure(base, {factor: value})
-        except StudyError:
-            continue
-        if changed == base or list(misfits(changed)):
+        changed = accepted(base, factor, value)
+        if changed is None:
             continue
         if packing.structure(changed, data.fingerprint) is None:
             assert list(packing.misfits(changed)), factor

@@ -1,4 +1,7 @@
-"""Hard attention: the expected loss of a segment drawn from the focus, and its estimators."""
+"""Hard attention: the expected loss of a segment drawn from the focus, and its estimators.
+
+Vashisht, Ramaswamy. On the Learning Dynamics of Attention Networks. ECAI 2023, arXiv 2307.13421.
+"""
 
 from collections.abc import Callable
 from typing import Final

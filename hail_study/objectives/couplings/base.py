@@ -60,13 +60,13 @@ class Coupling:
         mixture: What the network computes from the peers' states for this coupling: `gate`, weights of the peers, or
             `attention`, weights of the others for each peer.
         history: Whether the coupling looks at the items before each target.
-        teacher: Whose scores it also needs: an `average` of the peers' weights over the steps, or the peers `frozen`
-            after `peers.freeze` steps.
+        teacher: Whose scores it also needs: an `average` of the peers' weights over the steps, the peers `frozen`
+            after `peers.freeze` steps, or the peers `elsewhere`, at a target half a batch away.
     """
 
     mixture: ClassVar[Literal["gate", "attention"] | None] = None
     history: ClassVar[bool] = False
-    teacher: Literal["average", "frozen"] | None = None
+    teacher: Literal["average", "frozen", "elsewhere"] | None = None
 
     def __init__(self, settings: Peers) -> None:
         self.settings = settings

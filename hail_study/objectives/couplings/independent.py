@@ -9,6 +9,7 @@ from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Ter
 class Independent(Coupling):
     """Cross-entropy of each peer."""
 
+    source, control = "maximum likelihood", "none: it is the control of the others"
     scale = 1.0
 
     def weights(self, step: int) -> dict[str, float]:
@@ -27,6 +28,8 @@ class Independent(Coupling):
 
 class Rescaled(Independent):
     """Control of couplings that change how much a target weighs on average: `peers.scale` times cross-entropy."""
+
+    source = "our control"
 
     @property
     def scale(self) -> float:  # type: ignore[override]

@@ -30,16 +30,16 @@ class Med(Coupling):
     taken once for all k, and K peers cost K times one.
 
     `peers.belief` puts other probabilities in the place of q, as controls: one's own (a self-focal loss), uniform ones,
-    the peers' at another target of the chunk, or those of the peers as they were after `peers.freeze` steps
+    the peers' at another target of the batch, or those of the peers as they were after `peers.freeze` steps
     (cross-entropy alone until then). `peers.truncation` drops joint outliers.
     """
 
     def __init__(self, settings: Peers) -> None:
         super().__init__(settings)
-        self.teacher = "frozen" if settings.belief == "frozen" else None
+        self.teacher = {"frozen": "frozen", "shuffled": "elsewhere"}.get(settings.belief)  # type: ignore[assignment]
 
     def weights(self, step: int) -> dict[str, Weight]:
-        alpha: Weight = 1.0 if self.teacher and step < self.settings.freeze else self.alpha(step)
+        alpha: Weight = 1.0 if self.teacher == "frozen" and step < self.settings.freeze else self.alpha(step)
         return {"cross_entropy": alpha, "med": 1 - alpha}
 
     def loss(self, chunk: Chunk) -> Terms:
@@ -124,9 +124,7 @@ class Med(Coupling):
         match self.settings.belief:
             case "uniform":
                 return torch.full_like(p, 1 / p.shape[-1])
-            case "shuffled":
-                return p.roll(p.shape[2] // 2, 2)
-            case "frozen":
+            case "frozen" | "shuffled":
                 return p if chunk.teacher is None else chunk.teacher.softmax(-1)
         return p
 

@@ -8,6 +8,7 @@ from hail_study.objectives.structure.base import Gradients, Method, Reading, Sco
 class Bce(Method):
     """Binary cross-entropy of every label: the control of all energies. It learns each label's own probability."""
 
+    source, control = "maximum likelihood of each label", "none: it is the control of the others"
     energetic = False
 
     def gradients(

@@ -39,7 +39,11 @@ class Objective(Section):
         Field(description="All targets of a batch have the same negatives; otherwise each its own, which is slow."),
     ] = True
     logq: Annotated[
-        bool, Field(description="Subtract the logarithm of their sampling frequency from sampled scores.")
+        bool,
+        Field(
+            description="Subtract from each negative's score the logarithm of how often it is drawn on average: "
+            "sampled softmax then estimates the softmax over all items."
+        ),
     ] = False
     calibration: Annotated[
         Probability, Field(description="t of gBCE: 0 is plain BCE, 1 undoes all overconfidence.")

@@ -12,6 +12,8 @@ from hail_study.models.readouts.hard import Hard, score_variance
 from hail_study.models.readouts.lvml import Lvml, Power
 from hail_study.models.readouts.readout import settled
 from hail_study.models.readouts.soft import LogitMix, Soft
+from hail_study.study import catalogue
+from hail_study.study.canonical import OWN_RULES
 from hail_study.study.configuration import Configuration
 from hail_study.study.configuration import Readout as Settings
 
@@ -191,3 +193,7 @@ def test_a_plateau_of_the_entropy_switches_once_and_for_good():
     assert not settled([2.0, 1.5, 1.49, 1.2], patience=2)
     assert settled([2.0, 1.5, 1.49, 1.488], patience=2)
     assert settled([2.0, 1.5, 1.49, 1.488, 0.3], patience=2)
+
+
+def test_the_study_file_knows_the_rule_of_prediction_that_each_paradigm_trains():
+    assert {name: catalogue.resolve(target).inference for name, target in catalogue.PARADIGMS.items()} == OWN_RULES
