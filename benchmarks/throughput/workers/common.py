@@ -14,10 +14,11 @@ _WARM = 3
 
 
 def arguments() -> argparse.Namespace:
-    """`data`, `loss`, `seconds` and, where the contender is a folder of sources, `sources`."""
+    """`data`, `loss`, `variant`, `seconds` and, where the contender is a folder of sources, `sources`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
     parser.add_argument("--loss", default="cross-entropy")
+    parser.add_argument("--variant", default="")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sources")
