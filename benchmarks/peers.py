@@ -22,7 +22,7 @@ from hail_study.study.configuration import Configuration
 from hail_study.training.trial import Trial
 
 _SEQUENTIAL = ("sasrec", "bert4rec", "gru4rec", "fmlprec", "caser", "lrurec")
-_DATA = {"source": "planted", "users": 2000, "items": 3000, "length": 60, "max_length": 50}
+_DATA = {"source": "planted", "users": 600, "items": 1000, "length": 60, "max_length": 50}
 
 
 WAYS: Final = {"stacked": 1 << 62, "in turn": 1, "as chosen": family.TOGETHER}

@@ -1,5 +1,6 @@
 """Ranking by a focus on single items of the history, and what can be said of that focus."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -94,15 +95,16 @@ class FocusedEvaluator(Evaluator):
         """Values of the targets in the order in which blocks of them are read."""
         return torch.from_numpy(values[np.argsort(self._inverse)]).to(device)
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
+    def _scored(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
         assert isinstance(network, FocusedNetwork)
         rows = slice(start, start + BLOCK)
         lengths, targets = self._lengths[rows], self._targets[rows]
-        readings = network.read(self._ids[rows, : int(lengths[-1])], lengths[:, None] - 1, targets[:, None])
+        ids = self._ids[rows, : self._widths[start // BLOCK]]
+        readings = network.read(ids, lengths[:, None] - 1, targets[:, None])
         scores = self._predict(readings)
         sought = None if self._sought is None else self._sought[rows]
         self._watched.append(self._watch(readings, scores, targets, sought))
-        return scores, None
+        yield slice(0, len(targets)), scores, None
 
     def _predict(self, readings: ItemReadings) -> Tensor:
         predicted = {rule: readings.predict(rule) for rule in dict.fromkeys(self._rules)}

@@ -85,6 +85,10 @@ class NextItem(Task):
     def rate(self, stage: int) -> float:
         return self._readout.rate(stage)
 
+    def notes(self) -> list[str]:
+        why = self._objective.obstacle
+        return [f"loss over the items: {f'a few targets at a time ({why})' if why else 'Triton kernels'}"]
+
     def evaluate(self, part: Part, best_peer: int | None = None) -> Ranking:
         evaluator = self._validation if part == "validation" else self._evaluator(part)
         rule, peer = self.combination(best_peer), best_peer or 0

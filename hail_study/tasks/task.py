@@ -104,6 +104,10 @@ class Task(ABC):
         """Learning rate of a stage, as a multiple of `training.learning_rate`."""
         return 1.0
 
+    def notes(self) -> list[str]:
+        """What the log of the training says of how it was computed."""
+        return []
+
     # --- for subclasses and the trial -----------------------------------------------------------------------------
 
     @property

@@ -1,7 +1,8 @@
 """Ranking: where the target stands among the candidates, for the peers together and each alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,9 @@ from hail_study.training.metrics import Ranking
 __all__ = ["Diverged", "Evaluator"]
 
 BLOCK = 256
-"""Targets scored together: with a few thousand items their scores stay in a CPU's cache."""
+"""Targets whose histories are encoded together."""
+SCORES: Final = {"cpu": 1 << 19, "cuda": 1 << 26}
+"""Scores held at a time: on a CPU they stay in its caches, however many items there are."""
 
 
 class Evaluator:
@@ -53,6 +56,7 @@ class Evaluator:
         self.users = prepared.users_of(positions).astype(np.int32)
         self._ids = torch.from_numpy(ids[order]).to(device)
         self._lengths = torch.from_numpy(lengths[order].astype(np.int64)).to(device)
+        self._widths = [int(lengths[order[start : start + BLOCK]][-1]) for start in range(0, len(order), BLOCK)]
         self._targets = torch.from_numpy(targets[order].astype(np.int64)).to(device)
         self._seen = _blocked(seen(prepared, positions[order]), len(order), device) if filter_seen else None
         self._negatives = None if negatives is None else torch.from_numpy(negatives[order]).to(device)
@@ -71,42 +75,61 @@ class Evaluator:
         """
         was_training = network.training
         network.eval()
-        table = network.table()
-        blocks = [self._block(network, table, start, inference, best_peer) for start in range(0, len(self._ids), BLOCK)]
+        table = network.table().transpose(1, 2)
+        starts = range(0, len(self._ids), BLOCK)
+        blocks, finite = zip(
+            *(self._block(network, table, start, inference, best_peer) for start in starts), strict=True
+        )
         network.train(was_training)
-        ranks = torch.cat(blocks, dim=1).cpu().numpy().astype(np.int32)[:, self._inverse]
-        return Ranking(self.users, ranks[0], ranks[1:])
-
-    def _block(self, network: PeerNetwork, table: Tensor, start: int, inference: str, best_peer: int) -> Tensor:
-        """Ranks [1 + K, n] of one block, the combined prediction's first."""
-        rows = slice(start, start + BLOCK)
-        targets = self._targets[rows]
-        logits, gate = self._logits(network, table, start)  # [K, n, V+1], [n, K]
-        logits[:, :, 0] = -torch.inf
-        scores = torch.cat([combine(logits, inference, best_peer, gate)[None], logits])  # [1+K, n, V+1]
-        if not bool(torch.isfinite(scores[:, :, 1:].sum())):
+        if not bool(torch.stack(finite).all()):
             raise Diverged("scores are not finite")
-        wanted = scores.gather(2, targets.expand(len(scores), -1)[..., None])  # [1+K, n, 1]
+        ranks = torch.cat(blocks, dim=1).cpu().numpy().astype(np.int32)[:, self._inverse]
+        return Ranking(self.users, ranks[0], ranks[1:] if len(ranks) > 1 else ranks)
+
+    def _block(
+        self, network: PeerNetwork, table: Tensor, start: int, inference: str, best_peer: int
+    ) -> tuple[Tensor, Tensor]:
+        """Ranks [1 + K, n] of one block, the combined prediction first, [1, n] of one peer; are scores finite?"""
+        ranks, finite = [], []
+        for rows, logits, gate in self._scored(network, table, start):
+            logits[:, :, 0] = -torch.inf
+            scores = logits
+            if len(logits) > 1:
+                scores = torch.cat([combine(logits, inference, best_peer, gate)[None], logits])  # [1 + K, m, V + 1]
+            finite.append(torch.isfinite(scores[:, :, 1:].sum()))
+            ranks.append(self._ranks(scores, start, rows))
+        return torch.cat(ranks, 1), torch.stack(finite).all()
+
+    def _ranks(self, scores: Tensor, start: int, rows: slice) -> Tensor:
+        """Ranks [R, m] of targets `rows` of the block that begins at `start`, by scores [R, m, V + 1]."""
+        which = slice(start + rows.start, start + rows.stop)
+        wanted = scores.gather(2, self._targets[which].expand(len(scores), -1)[..., None])  # [R, m, 1]
         if self._seen is not None:
             row, item = self._seen[start // BLOCK]
-            scores[:, row, item] = -torch.inf
+            here = (row >= rows.start) & (row < rows.stop)  # others are written to column 0, which means nothing
+            scores[:, (row - rows.start).clamp(0, scores.shape[1] - 1), item * here] = -torch.inf
         if self._negatives is not None:
-            scores = torch.cat([wanted, scores.gather(2, self._negatives[rows].expand(len(scores), -1, -1))], 2)
+            scores = torch.cat([wanted, scores.gather(2, self._negatives[which].expand(len(scores), -1, -1))], 2)
         above = (scores > wanted).sum(2)
         tied = (scores == wanted).sum(2) - 1  # the target ties with itself
         return 1 + above + (tied + 1) // 2  # expected rank among equals, rounded up
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> tuple[Tensor, Tensor | None]:
-        """Scores of all items [K, n, V + 1] for the block of targets from `start` on; column 0 means nothing.
+    def _scored(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        """Scores of all items for the block of targets from `start` on, a few targets at a time.
 
-        With them the gate's logits [n, K], where the network has a gate.
+        Each time those targets within the block, their scores [K, m, V + 1], column 0 of which means nothing, and the
+        gate's logits [m, K], where the network has a gate.
         """
-        rows = slice(start, start + BLOCK)
-        lengths = self._lengths[rows]
-        inputs, positions = network.evaluation_inputs(self._ids[rows, : int(lengths[-1])], lengths)
+        block = slice(start, start + BLOCK)
+        ids = self._ids[block, : self._widths[start // BLOCK]]
+        inputs, positions = network.evaluation_inputs(ids, self._lengths[block])
         states = network.states_at(network(inputs), positions)  # [K, n, D]
         states = states if self.steer is None else self.steer(states)
-        return torch.bmm(states, table.transpose(1, 2)).float(), network.gate_at(states)
+        gate = network.gate_at(states)
+        width = max(1, SCORES[states.device.type] // (len(states) * table.shape[2]))
+        for first in range(0, states.shape[1], width):
+            rows = slice(first, min(first + width, states.shape[1]))
+            yield rows, torch.bmm(states[:, rows], table).float(), None if gate is None else gate[rows]
 
 
 def _blocked(
