@@ -31,13 +31,14 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15, help="of training, each turn")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of the workers' CPU, for a busy machine")
     parser.add_argument("--only", nargs="*", help="workers")
     parser.add_argument("--losses", nargs="*")
     parser.add_argument("--out", type=Path, help="file for the table, without suffix: .md and .json are written")
     given = parser.parse_args()
     chosen = [one for one in CONTENDERS if _among(given.only, one.worker) and _among(given.losses, one.loss)]
     commands = {one: command(one, given.peers) for one in chosen}
-    texts, raw = [described(given.threads)], {}
+    texts, raw = [described(given.threads, given.cpu_time)], {}
     with tempfile.TemporaryDirectory() as folder:
         for source in given.interactions:
             data = write(source, Path(folder) / "data.npz")
@@ -86,9 +87,9 @@ def _turn(commands: Mapping[Contender, list[str]], data: Path, given: argparse.N
     """Everybody once, one after the other."""
     answers = {}
     for one, words in commands.items():
-        options = ["--seconds", str(given.seconds), "--threads", str(given.threads)]
+        options = ["--seconds", str(given.seconds), "--threads", str(given.threads), *["--cpu-time"] * given.cpu_time]
         done = subprocess.run([*words, str(data), *options], check=True, capture_output=True, text=True)
-        answers[one] = json.loads(done.stdout.splitlines()[-1]) | {"products": sustained(given.threads)}
+        answers[one] = json.loads(done.stdout.splitlines()[-1]) | {"products": sustained(given.threads, given.cpu_time)}
         print(f"{one.name:28} {_rate(answers[one]):10,.0f} targets/s", flush=True)
     return answers
 
