@@ -76,7 +76,7 @@ CASES = [
 ]
 
 
-# Not here, because they do ask: a focus (how many histories differ), `contrastive` with sequences of the same target and
+# Not here, because they do ask: a focus (how many histories differ), `contrastive` with sequences of one target and
 # `domains` (both look their partners up on the host), mining of rows of different length, several seeds in one stack.
 
 
