@@ -2,7 +2,8 @@
 
 python benchmarks/growth.py --out analysis/results/growth
 
-One quantity is doubled at a time, the others stay. An exponent of 1 is proportional growth, 0 none.
+One quantity is made larger at a time, the others stay. An exponent of 1 is proportional growth, 0 none. Seconds are CPU
+seconds of one thread, so that other processes of the machine matter little.
 """
 
 import argparse
@@ -104,14 +105,14 @@ def main() -> None:
 
 
 def one(name: str, size: int, turns: int) -> tuple[float, float]:
-    """Median seconds of a quantity's work at a size, and the process's peak memory in MB."""
+    """Median CPU seconds of a quantity's work at a size, and the process's peak memory in MB."""
     work = next(quantity for quantity in QUANTITIES if quantity.name == name).work(size)
     work()
     seconds = []
     for _ in range(turns):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return statistics.median(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -129,7 +130,7 @@ Measured = Mapping[str, Mapping[int, tuple[float, float]]]
 
 def table(measured: Measured) -> str:
     """One row a quantity: seconds at each size, and the exponent between the two largest and over all."""
-    rows = ["| quantity | sizes | seconds | exponent | at the largest | peak MB |", "|---|---|---|---|---|---|"]
+    rows = ["| quantity | sizes | CPU seconds | exponent | at the largest | peak MB |", "|---|---|---|---|---|---|"]
     for name, sizes in measured.items():
         seconds = [taken for taken, _ in sizes.values()]
         rows.append(

@@ -54,8 +54,28 @@ def epoch(
     Yields:
         Batches as wide as their longest row.
     """
+    starts, lengths = training_spans(prepared, split, max_length)
+    for users in users_in_batches(prepared, split, batch, max_length, generator, bucket, clusters):
+        yield Sequences(users, gathered(prepared.items, starts[users], lengths[users]), lengths[users])
+
+
+def training_spans(prepared: Prepared, split: Split, max_length: int) -> tuple[Integers, Integers]:
+    """Where each user's latest `max_length + 1` training items begin, [U], and how many there are, [U]."""
     starts = np.maximum(prepared.offsets[:-1], split.train_end - (max_length + 1))
-    lengths = split.train_end - starts
+    return starts, split.train_end - starts
+
+
+def users_in_batches(
+    prepared: Prepared,
+    split: Split,
+    batch: int,
+    max_length: int,
+    generator: np.random.Generator,
+    bucket: bool = True,
+    clusters: Integers | None = None,
+) -> list[Integers]:
+    """The users of each batch of an `epoch`, which has the same arguments."""
+    _, lengths = training_spans(prepared, split, max_length)
     order = generator.permutation(np.flatnonzero(lengths >= 2))
     if bucket and clusters is None:
         order = _by_length(order, lengths, batch)
@@ -63,9 +83,7 @@ def epoch(
         batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     else:
         batches = list(apart(clusters, order, batch))
-    for index in generator.permutation(len(batches)) if bucket else range(len(batches)):
-        users = batches[index]
-        yield Sequences(users, gathered(prepared.items, starts[users], lengths[users]), lengths[users])
+    return [batches[index] for index in (generator.permutation(len(batches)) if bucket else range(len(batches)))]
 
 
 def histories(prepared: Prepared, positions: Integers, max_length: int) -> tuple[Integers, Integers, Integers]:

@@ -1,5 +1,6 @@
 """What a model trains on: inputs, and where in them which item is to be predicted."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -44,6 +45,11 @@ class TrainingBatch:
         return replace(self, **tensors)
 
 
+def waits(device: torch.device) -> bool:
+    """Whether the host waits for a device that it asks for a number, as for the size of what is chosen there."""
+    return device.type != "cpu"
+
+
 def next_items(ids: Tensor) -> TrainingBatch:
     """The causal protocol: after every item, predict the next one.
 
@@ -52,7 +58,8 @@ def next_items(ids: Tensor) -> TrainingBatch:
     """
     targets = ids[..., 1:]
     real = targets != 0
-    return _batch(ids[..., :-1] * real, targets, real)  # an item with none after it is no input
+    most = real[0].numel() if waits(ids.device) else None
+    return _batch(ids[..., :-1] * real, targets, real, most)  # an item with none after it is no input
 
 
 def masked_items(
@@ -80,9 +87,11 @@ def masked_items(
     lengths = real.sum(-1)  # [T, B]
     ends = torch.arange(ids.shape[-1], device=ids.device) == lengths[..., None] - 1  # [T, B, L + 1]
     rates = _rates(real, hard, rate)
-    trials = zip(real, ends, rates, generators, strict=True)
-    chosen = torch.stack([_chosen(own, end, each, last, source) for own, end, each, source in trials])
-    return _batch(ids.masked_fill(chosen, mask), ids, chosen)
+    longest = [ids.shape[-1]] if len(ids) == 1 and waits(ids.device) else lengths.amax(1).tolist()
+    trials = zip(real, ends, rates, longest, generators, strict=True)
+    chosen = torch.stack([_chosen(own, end, each, last, *rest) for own, end, each, *rest in trials])
+    most = _enough(ids[0].shape, rate if hard is None else 1) if waits(ids.device) else None
+    return _batch(ids.masked_fill(chosen, mask), ids, chosen, most)
 
 
 def stacked(batches: Sequence[TrainingBatch]) -> TrainingBatch:
@@ -141,9 +150,8 @@ def _rates(real: Tensor, hard: Tensor | None, rate: float) -> Tensor:
     return torch.where(hard, 1.0, rest)
 
 
-def _chosen(real: Tensor, ends: Tensor, rates: Tensor, last: float, source: torch.Generator) -> Tensor:
-    """Which items of one trial are masked, [B, L + 1] bool."""
-    length = int(real.sum(-1).max())
+def _chosen(real: Tensor, ends: Tensor, rates: Tensor, last: float, length: int, source: torch.Generator) -> Tensor:
+    """Which items of one trial, whose longest sequence has `length`, are masked, [B, L + 1] bool."""
     drawn = torch.rand(len(real), length + 1, generator=source, device=source.device).to(real.device)
     chosen = torch.zeros_like(real)
     chosen[:, :length] = drawn[:, 1:] < rates[:, :length]
@@ -152,14 +160,24 @@ def _chosen(real: Tensor, ends: Tensor, rates: Tensor, last: float, source: torc
     return torch.where(alone, ends, chosen)
 
 
-def _batch(inputs: Tensor, targets: Tensor, chosen: Tensor) -> TrainingBatch:
-    """The batch whose targets are those of `targets` [T, B, L] where `chosen` [T, B, L] is true."""
+def _enough(shape: Sequence[int], rate: float) -> int:
+    """Places for the masked items of rows [B, L]: one a row that has none else, and ten standard deviations over the
+    mean of the rest."""
+    rows, places = shape[0], shape[0] * shape[1]
+    return min(places, math.ceil(rows + rate * places + 10 * math.sqrt(places * rate * (1 - rate))))
+
+
+def _batch(inputs: Tensor, targets: Tensor, chosen: Tensor, most: int | None) -> TrainingBatch:
+    """The batch whose targets are those of `targets` [T, B, L] where `chosen` [T, B, L] is true.
+
+    There are as many as the trial with most of them has, or `most`, which asks the device nothing.
+    """
     flat, items = chosen.flatten(1), targets.flatten(1)  # [T, B*L]
-    if len(flat) == 1:
+    if most is None and len(flat) == 1:
         positions = flat[0].nonzero().T  # [1, N]
         return TrainingBatch(inputs, positions, items[0, positions])
     counts = flat.sum(1, keepdim=True)  # [T, 1]
-    width = int(counts.max())
+    width = int(counts.max()) if most is None else most
     positions = flat.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :width]  # [T, N]
     real = torch.arange(width, device=flat.device) < counts  # [T, N]
     return TrainingBatch(inputs, positions, items.gather(1, positions).where(real, 1), real.float())

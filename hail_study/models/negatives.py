@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from hail_study.models.batches import TrainingBatch
+from hail_study.models.batches import TrainingBatch, waits
 from hail_study.study.configuration import Objective
 
 
@@ -35,20 +35,25 @@ class Negatives(nn.Module):
             sources: Random numbers, one source per trial.
         """
         settings, (trials, count) = self._settings, batch.targets.shape
-        real = torch.ones_like(batch.targets) if batch.weights is None else (batch.weights > 0).long()
+        real = None if batch.weights is None else (batch.weights > 0).long()
         shape = (settings.negatives,) if settings.shared_negatives else (count, settings.negatives)
-        drawn = [self._draw(batch.targets[t], int(real[t].sum()), shape, sources[t]) for t in range(trials)]
+        counts = [count] * trials if real is None else real.sum(1)
+        drawn = [self._draw(batch.targets[t], counts[t], shape, sources[t]) for t in range(trials)]
         if not settings.logq:
             return replace(batch, negatives=torch.stack(drawn))
+        real = torch.ones_like(batch.targets) if real is None else real
         self.counts.scatter_add_(1, batch.targets, real.to(self.counts.dtype))
         return replace(batch, negatives=torch.stack(drawn), log_frequency=self._log_frequency())
 
-    def _draw(self, targets: Tensor, real: int, shape: Sequence[int], source: torch.Generator) -> Tensor:
+    def _draw(self, targets: Tensor, real: int | Tensor, shape: Sequence[int], source: torch.Generator) -> Tensor:
         """Negatives of one trial, uniform or from its own `real` first targets."""
         if self._settings.sampling == "uniform":
             high = self.counts.shape[1]
             return torch.randint(1, high, tuple(shape), generator=source, device=source.device).to(targets.device)
-        index = torch.randint(0, real, tuple(shape), generator=source, device=source.device).to(targets.device)
+        if isinstance(real, Tensor) and waits(targets.device):
+            uniform = torch.rand(tuple(shape), generator=source, device=source.device).to(targets.device)
+            return targets[(uniform * real).long().clamp_max(real - 1)]
+        index = torch.randint(0, int(real), tuple(shape), generator=source, device=source.device).to(targets.device)
         return targets[index]
 
     def _log_frequency(self) -> Tensor:

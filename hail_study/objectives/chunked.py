@@ -111,7 +111,7 @@ class _Chunked(Function):
         trials = len(problem.targets)
         grouped = states.view(trials, -1, *states.shape[1:])  # [T, K, N, D]
         scores = problem.scores(tables)
-        mean = _shares(problem, scores, grouped)  # [T, K, N]
+        mean = shares(problem, scores, grouped)  # [T, K, N]
         state_gradient = torch.empty_like(grouped)
         mixture_gradients = [torch.empty_like(mixture) for mixture in mixtures]
         for piece, chunk in _chunks(problem, scores, grouped, dict(zip(names, mixtures, strict=True))):
@@ -165,8 +165,8 @@ def _chunks(
         yield piece, chunk
 
 
-def _shares(problem: Problem, scores: Scores, grouped: Tensor) -> Tensor:
-    """Each target's share of its peer's mean, [T, K, N]."""
+def shares(problem: Problem, scores: Scores, grouped: Tensor) -> Tensor:
+    """Each target's share of its peer's mean, [T, K, N], at states [T, K, N, D]."""
     trials, peers, count = grouped.shape[:3]
     if problem.weights is None and not problem.coupling.selects(problem.step):
         return torch.full((trials, peers, count), 1 / count, device=grouped.device)

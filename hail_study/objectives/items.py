@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from hail_study.objectives.couplings.base import Chunk, Coupling, Gradients, Terms
 from hail_study.study.configuration import Objective as Settings
@@ -87,17 +88,23 @@ class Binary(Coupling):
         return {"binary_cross_entropy": 1.0}
 
     def loss(self, chunk: Chunk) -> Terms:
-        right = F.one_hot(chunk.targets, chunk.logits.shape[-1])[:, None].bool()  # [T, 1, n, C]
+        right = _right(chunk)
         positive, negative = F.softplus(-chunk.logits), F.softplus(chunk.logits)
         each = torch.where(right, self._beta(chunk) * positive, negative)
         return {"binary_cross_entropy": each.mean(-1)}
 
     def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
         terms = self.loss(chunk)
-        right = F.one_hot(chunk.targets, chunk.logits.shape[-1])[:, None].bool()
+        right = _right(chunk)
         p = chunk.logits.sigmoid()
         return terms, (torch.where(right, self._beta(chunk) * (p - 1), p).div_(p.shape[-1]), {})
 
     def _beta(self, chunk: Chunk) -> float:
         sampled = (chunk.logits.shape[-1] - 1) / max(1, chunk.items - 1)
         return sampled * (self._calibration * (1 - 1 / sampled) + 1 / sampled)
+
+
+def _right(chunk: Chunk) -> Tensor:
+    """Which candidate is the target, [T, 1, n, C] bool."""
+    candidates = torch.arange(chunk.logits.shape[-1], device=chunk.targets.device)
+    return (chunk.targets[..., None] == candidates)[:, None]

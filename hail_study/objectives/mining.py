@@ -186,9 +186,10 @@ class Random(Mining):
 
     def _difficulty(self, states: Tensor, draws: Sequence[torch.Generator]) -> Tensor:
         shape = (self.peers, states.shape[1])
-        drawn = [torch.rand(shape, generator=source) for source in draws]
+        drawn = [torch.rand(shape, generator=source, device=source.device) for source in draws]
         return torch.cat(drawn).to(states.device)
 
 
 def _uniform(draws: Sequence[torch.Generator], like: Tensor) -> Tensor:
-    return torch.stack([torch.rand(like.shape[1:], generator=source) for source in draws]).to(like.device)
+    drawn = [torch.rand(like.shape[1:], generator=source, device=source.device) for source in draws]
+    return torch.stack(drawn).to(like.device)

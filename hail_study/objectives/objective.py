@@ -12,6 +12,7 @@ from hail_study.objectives.auxiliary import Auxiliary, Scene
 from hail_study.objectives.chunked import Problem, chunked_loss, per_trial
 from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.couplings.one import Gated
+from hail_study.objectives.fused import fused_loss, obstacle
 from hail_study.objectives.items import ItemLoss
 from hail_study.objectives.mining import Mining
 from hail_study.objectives.weightings import Weighed, Weighting
@@ -43,9 +44,14 @@ class Objective:
         configuration: The trial's; `peers` and `objective` matter here.
         chunk: Scores (slots x targets x items) held at a time; default: what the device's caches like.
 
+    Attributes:
+        obstacle: Why the last loss was not computed by kernels that hold no scores; empty where it was.
+
     Raises:
         ValueError: The coupling needs a distribution over all items, and the item loss gives none.
     """
+
+    obstacle = ""
 
     def __init__(self, configuration: Configuration, chunk: int | None = None) -> None:
         peers, loss = configuration.peers, configuration.objective.loss
@@ -181,8 +187,14 @@ class Objective:
         return self._loss(states, tables[:, :1] if shared else tables, {}, problem)
 
     def _loss(self, states: Tensor, tables: Tensor, mixtures: dict[str, Tensor], problem: Problem) -> Loss:
+        self.obstacle = obstacle(problem, tables)
         with torch.autocast(states.device.type, enabled=False):
-            return Loss(*chunked_loss(states, tables, mixtures, problem))
+            found = (
+                chunked_loss(states, tables, mixtures, problem)
+                if self.obstacle
+                else fused_loss(states, tables, problem)
+            )
+        return Loss(*found)
 
 
 def _joined(loss: Loss, predicting: Tensor | None) -> Loss:

@@ -6,9 +6,14 @@ Both classes see states as [T, K, n, D] and tables as [T, J, V + 1, D], with J =
 
 import math
 from abc import ABC, abstractmethod
+from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+_PRODUCTS: Final = {"cpu": 1 << 17, "cuda": 1 << 26}
+"""Numbers of an outer product that is made to be added to a table's gradient: on a CPU what its second cache holds."""
 
 
 class Scores(ABC):
@@ -95,16 +100,20 @@ class SampledItems(Scores):
     def __init__(self, table: Tensor, targets: Tensor, negatives: Tensor, log_frequency: Tensor | None) -> None:
         super().__init__(table, targets)
         self.negatives, self._log_frequency = negatives, log_frequency
+        self._flat = table.reshape(-1, table.shape[-1])  # [T * J * (V + 1), D]
 
     @property
     def floats(self) -> int:
-        one = self.negatives.shape[-1] + 1
-        return one if self.negatives.dim() == 2 else one * self.table.shape[-1]
+        return self.negatives.shape[-1] + 1
 
     def forward(self, states: Tensor, piece: slice) -> Tensor:
         targets, negatives = self.targets[:, piece], self._drawn(piece)
         positive = (states * self._rows(targets)).sum(-1, keepdim=True)  # [T, K, n, 1]
-        scores = torch.cat([positive, self._products(states, self._rows(negatives))], -1)  # [T, K, n, 1 + M]
+        if negatives.dim() == 2:
+            products = states @ self._rows(negatives).transpose(-1, -2)
+        else:
+            products = self._own_products(states, negatives)
+        scores = torch.cat([positive, products], -1)  # [T, K, n, 1 + M]
         if self._log_frequency is not None:
             scores[..., 1:] -= self._expected(negatives)[:, None]
         clash = negatives.view(len(targets), -1, negatives.shape[-1]) == targets[..., None]  # [T, n, M]
@@ -120,8 +129,8 @@ class SampledItems(Scores):
             self._gather(rest.transpose(-1, -2) @ weighted, negatives)  # [T, K, M, D]
             found = rest @ self._rows(negatives)
         else:
-            self._gather((rest[..., None] * weighted[..., None, :]).flatten(2, 3), negatives.flatten(1))
-            found = (rest[..., None, :] @ self._rows(negatives))[..., 0, :]
+            self._gather_own(rest, weighted, negatives)
+            found = self._bag(self._lines(negatives, rest.shape[1]), rest)
         return (first * self._rows(targets) + found) * weight
 
     def right(self, piece: slice) -> Tensor:
@@ -132,23 +141,48 @@ class SampledItems(Scores):
 
     def _rows(self, ids: Tensor) -> Tensor:
         """Rows of the table, ids [T, ...] -> [T, J, ..., D]."""
-        trials, groups, rows, dim = self.table.shape
+        return self._flat[self._lines(ids, self.table.shape[1])]
+
+    def _lines(self, ids: Tensor, peers: int) -> Tensor:
+        """Lines of the flat table, ids [T, ...] -> [T, peers, ...]."""
+        trials, groups, rows, _ = self.table.shape
         starts = torch.arange(0, trials * groups * rows, rows, device=ids.device)
-        index = ids[:, None] + starts.view(trials, groups, *[1] * (ids.dim() - 1))
-        return self.table.reshape(-1, dim)[index]
+        starts = starts.view(trials, groups, *[1] * (ids.dim() - 1))
+        return (ids[:, None] + starts).expand(-1, peers, *ids.shape[1:])
 
     def _gather(self, gradient: Tensor, ids: Tensor) -> None:
         """Add a gradient [T, K, m, D] to the rows ids [T, m] of each table."""
         if self.table.shape[1] == 1:
             gradient = gradient.sum(1, keepdim=True)
-        index = ids[:, None, :, None].expand_as(gradient)
-        self.table_gradient.scatter_add_(2, index, gradient)
+        lines = self._lines(ids, gradient.shape[1])
+        self.table_gradient.view(self._flat.shape).index_add_(0, lines.flatten(), gradient.flatten(0, -2))
 
-    def _products(self, states: Tensor, rows: Tensor) -> Tensor:
-        """States [T, K, n, D] with rows [T, J, M, D] or [T, J, n, M, D] -> [T, K, n, M]."""
-        if rows.dim() == 4:
-            return states @ rows.transpose(-1, -2)
-        return (rows @ states[..., None])[..., 0]
+    def _gather_own(self, gradient: Tensor, states: Tensor, negatives: Tensor) -> None:
+        """Add the products of [T, K, n, M] and states [T, K, n, D] to the rows negatives [T, n, M] of each table."""
+        width = max(1, _PRODUCTS[states.device.type] // (gradient[:, :, 0].numel() * states.shape[-1]))
+        parts = (gradient.split(width, 2), states.split(width, 2), negatives.split(width, 1))
+        for rest, own, ids in zip(*parts, strict=True):
+            self._gather((rest[..., None] * own[..., None, :]).flatten(2, 3), ids.flatten(1))
+
+    def _own_products(self, states: Tensor, negatives: Tensor) -> Tensor:
+        """States [T, K, n, D] with rows of their own negatives [T, n, M] -> [T, K, n, M].
+
+        As the derivative of a sum of rows in the weights of its rows: that kernel reads a row where it lies, where a
+        product would need the rows copied side by side.
+        """
+        lines = self._lines(negatives, states.shape[1])
+        with torch.enable_grad():
+            weights = states.new_zeros(lines.shape, requires_grad=True)
+            (products,) = torch.autograd.grad(self._bag(lines, weights), weights, states)
+        return products
+
+    def _bag(self, lines: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums of rows, lines and weights [T, K, n, M] -> [T, K, n, D]."""
+        size = lines.shape[-1]
+        sums = F.embedding_bag(
+            lines.reshape(-1, size), self._flat, per_sample_weights=weights.reshape(-1, size), mode="sum"
+        )
+        return sums.view(*lines.shape[:-1], -1)
 
     def _expected(self, negatives: Tensor) -> Tensor:
         """Logarithm of how often each negative is drawn on average among all, [T, 1 or n, M]."""

@@ -77,7 +77,7 @@ class Temporal:
 
 def permuted(weights: Tensor, real: Tensor, draws: torch.Generator) -> Tensor:
     """The real steps' weights [..., L] in a random order within each row."""
-    keys = torch.rand(real.shape, generator=draws).to(real.device)
+    keys = torch.rand(real.shape, generator=draws, device=draws.device).to(real.device)
     source = keys.masked_fill(~real, 2).argsort(-1)  # real steps in random order, then the rest
     target = (~real).to(torch.uint8).argsort(dim=-1, stable=True)  # real steps in their own order, then the rest
     return torch.zeros_like(weights).scatter(-1, target, weights.gather(-1, source))

@@ -12,7 +12,7 @@ from hail_study.models import PeerNetwork, combine
 from hail_study.models.focused import FocusedNetwork, ItemReadings
 from hail_study.models.readouts import Readout, entropy
 from hail_study.tasks.attribution import integrated_gradients
-from hail_study.training.evaluation import BLOCK, Evaluator
+from hail_study.training.evaluation import BLOCK, Evaluator, Piece
 from hail_study.training.metrics import Ranking
 
 _HIT: Final = 10
@@ -95,15 +95,16 @@ class FocusedEvaluator(Evaluator):
         """Values of the targets in the order in which blocks of them are read."""
         return torch.from_numpy(values[np.argsort(self._inverse)]).to(device)
 
-    def _logits(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _scored(self, network: PeerNetwork, table: Tensor, start: int) -> Iterator[Iterator[Piece]]:
         assert isinstance(network, FocusedNetwork)
         rows = slice(start, start + BLOCK)
         lengths, targets = self._lengths[rows], self._targets[rows]
-        readings = network.read(self._ids[rows, : int(lengths[-1])], lengths[:, None] - 1, targets[:, None])
+        ids = self._ids[rows, : self._widths[start // BLOCK]]
+        readings = network.read(ids, lengths[:, None] - 1, targets[:, None])
         scores = self._predict(readings)
         sought = None if self._sought is None else self._sought[rows]
         self._watched.append(self._watch(readings, scores, targets, sought))
-        yield scores, None
+        yield iter([(slice(0, len(targets)), scores, None)])
 
     def _predict(self, readings: ItemReadings) -> Tensor:
         predicted = {rule: readings.predict(rule) for rule in dict.fromkeys(self._rules)}

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hail_study.data import Prepared, drawn_negatives, epoch, split
+from hail_study.data import Prepared, drawn_negatives, split
+from hail_study.data.batches import users_in_batches
 from hail_study.data.clusters import cluster_users
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.focused import FocusedNetwork
@@ -20,6 +21,7 @@ from hail_study.objectives.temporal import Temporal, effective_terms
 from hail_study.study import Configuration, FileData, PlantedData
 from hail_study.tasks.diagnostics import Scene, examined, sample
 from hail_study.tasks.focused import FocusedEvaluator
+from hail_study.tasks.rows import TrainingRows
 from hail_study.tasks.steering import FITTED, random_vector, steering, steering_vector
 from hail_study.tasks.task import Diverged, Part, Task
 from hail_study.training.evaluation import Evaluator
@@ -54,6 +56,7 @@ class NextItem(Task):
         self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
         self._clusters = self._clustered(seed)
         self._validation = self._evaluator("validation")
+        self._rows = TrainingRows(prepared, self._split, self._max_length, device)
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -62,16 +65,11 @@ class NextItem(Task):
 
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
-        for ids in self.ids():
-            yield ids.to(self.device, non_blocking=True)
-
-    def ids(self) -> Iterator[Tensor]:
-        """As `batches`, on the CPU."""
-        settings = self.configuration
-        size, clusters = settings.training.batch, self._clusters
-        for sequences in epoch(self._data, self._split, size, self._max_length, self.order, clusters=clusters):
-            self._users = sequences.users
-            yield torch.from_numpy(sequences.ids)[None]
+        size, clusters = self.configuration.training.batch, self._clusters
+        groups = users_in_batches(self._data, self._split, size, self._max_length, self.order, clusters=clusters)
+        for users, ids in self._rows.batches(groups):
+            self._users = users
+            yield ids[None]
 
     def loss(self, batch: Tensor, step: int) -> Loss:
         if self._focused:
@@ -96,6 +94,10 @@ class NextItem(Task):
 
     def rate(self, stage: int) -> float:
         return self._readout.rate(stage)
+
+    def notes(self) -> list[str]:
+        why = self._objective.obstacle
+        return [f"loss over the items: {f'a few targets at a time ({why})' if why else 'Triton kernels'}"]
 
     def evaluate(self, part: Part, best_peer: int | None = None) -> Ranking:
         evaluator = self._validation if part == "validation" else self._evaluator(part)
@@ -145,9 +147,10 @@ class NextItem(Task):
     def _weighted(self, batch: TrainingBatch, step: int) -> Loss:
         """The objective with `objective.temporal`: steps are the targets of a row, in order."""
         real = torch.zeros(batch.inputs.shape[1:], dtype=torch.bool, device=self.device)
-        real.view(-1)[batch.positions[0]] = True
+        real.view(-1)[batch.positions[0]] = True if batch.weights is None else batch.weights[0] > 0
         grid = self._temporal.weights(real, step, self.draws)  # [B, L]
         weights = grid.flatten()[batch.positions]  # [1, N]
+        weights = weights if batch.weights is None else weights * batch.weights
         if self._temporal.scales_logits:
             loss = self._of(batch, step, weights)
         else:

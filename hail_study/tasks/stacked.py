@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor
 
 from hail_study.models import PeerNetwork
@@ -29,18 +28,15 @@ class StackedNextItem:
     def __init__(self, tasks: Sequence[NextItem]) -> None:
         first = tasks[0]
         self._tasks, self._first = tasks, first
-        self._device = first.device
         self.network = PeerNetwork(first.configuration, first.network.stack.item_count, [task.seed for task in tasks])
-        self.network.to(self._device).train()
+        self.network.to(first.device).train()
         self.network.hold([task.network for task in tasks])
         self._objective = Objective(first.configuration)
-        self._objective.differ([task.configuration for task in tasks], self._device)
-        # Item frequencies lie with the weights; all else of a batch is made faster where launching costs nothing.
-        self._made_on = self._device if first.configuration.objective.logq else torch.device("cpu")
+        self._objective.differ([task.configuration for task in tasks], first.device)
 
     def batches(self) -> Iterator[Sequence[Tensor]]:
         """One epoch: each trial's ids [1, B, L + 1]."""
-        yield from zip(*(task.ids() for task in self._tasks), strict=True)
+        yield from zip(*(task.batches() for task in self._tasks), strict=True)
 
     def loss(self, batch: Sequence[Tensor], steps: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """The trials' losses of their batches after `steps` steps of each.
@@ -49,9 +45,9 @@ class StackedNextItem:
             Their sum, to be differentiated; and each trial's loss and its terms (mean over peers), [T], detached.
         """
         parts = zip(self._tasks, batch, steps, strict=True)
-        made = stacked([task.training_batch(ids.to(self._made_on), step) for task, ids, step in parts])
+        made = stacked([task.training_batch(ids, step) for task, ids, step in parts])
         with self._first.precision():
-            loss = self._objective.of(self.network, made.to(self._device), steps[0])
+            loss = self._objective.of(self.network, made, steps[0])
         trials = self.network.trials
         total = self._objective.of_trials(loss.parts, trials, steps[0])
         terms = {name: part.view(trials, -1).mean(1) for name, part in loss.parts.items()}

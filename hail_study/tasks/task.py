@@ -45,8 +45,8 @@ class Network(Protocol):
 class Task(ABC):
     """One task, on the data and for the configuration of one trial.
 
-    Everything random is drawn from `order` (numpy), `draws` (torch, on the CPU) and the network's own streams, all of
-    which come from the trial's seed and are kept in its checkpoints.
+    Everything random is drawn from `order` (numpy), `draws` (torch, on the device) and the network's own streams, which
+    all come from the trial's seed and are kept in its checkpoints.
 
     Args:
         configuration: The trial's.
@@ -64,7 +64,7 @@ class Task(ABC):
         self.configuration = configuration
         self.device = device
         self.order = np.random.default_rng([seed, _DATA_STREAM])
-        self.draws = torch.Generator().manual_seed(_mixed(seed, _DRAW_STREAM))
+        self.draws = torch.Generator(device).manual_seed(_mixed(seed, _DRAW_STREAM))
         self.stage = 0
 
     @property
@@ -107,6 +107,10 @@ class Task(ABC):
     def rate(self, stage: int) -> float:
         """Learning rate of a stage, as a multiple of `training.learning_rate`."""
         return 1.0
+
+    def notes(self) -> list[str]:
+        """What the log of the training says of how it was computed."""
+        return []
 
     # --- for subclasses and the trial -----------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ def trial_files(trial: Trial) -> dict[str, bytes]:
 
 
 def training_log(trial: Trial) -> str:
-    """One line an epoch, the best one marked."""
-    lines = []
+    """How it was computed; then one line an epoch, the best one marked."""
+    lines = [f"# {note}\n" for note in trial.task.notes()]
     for entry in trial.history:
         mark = "*" if entry["epoch"] == trial.best_epoch else " "
         values = "  ".join(f"{name} {value:.5f}" for name, value in entry.items() if name not in ("epoch", "seconds"))

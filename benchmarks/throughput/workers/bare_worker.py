@@ -1,4 +1,8 @@
-"""The limit: the same model and loss in a loop of plain PyTorch, with nothing around it."""
+"""The limit: the same model and loss in a loop of plain PyTorch, with nothing around it.
+
+Three ways to the loss: all the scores at once; a few targets at a time, whose scores stay in a cache; and PyTorch's own
+`linear_cross_entropy`, which does not hold the scores either.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -6,7 +10,13 @@ import numpy as np
 import torch
 from common import BATCH, BLOCKS, DIM, DROPOUT, HEADS, LENGTH, RATE, Users, arguments, measure
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, gelu, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, gelu, linear_cross_entropy, scaled_dot_product_attention
+
+_SCORES = 1 << 19
+"""Held at a time, when chunked: 2 MB."""
+
+
+Backward = Callable[[Tensor, Tensor, Tensor], None]
 
 
 class Block(nn.Module):
@@ -51,7 +61,27 @@ def batches(users: Users) -> Iterator[Tensor]:
             yield padded[index]
 
 
-def steps(model: SASRec, users: Users) -> Iterator[Callable[[], int]]:
+def whole(states: Tensor, table: Tensor, targets: Tensor) -> None:
+    """Backward from the mean cross-entropy of states [N, D] over a table [V, D], all scores at once."""
+    cross_entropy(states @ table.T, targets).backward()
+
+
+def chunked(states: Tensor, table: Tensor, targets: Tensor) -> None:
+    """As `whole`, a few targets at a time: the encoder's backward pass follows the last."""
+    leaf, width = states.detach().requires_grad_(), max(1, _SCORES // len(table))
+    for part, right in zip(leaf.split(width), targets.split(width), strict=True):
+        (cross_entropy(part @ table.T, right, reduction="sum") / len(targets)).backward()
+    states.backward(leaf.grad)
+
+
+def fused(states: Tensor, table: Tensor, targets: Tensor) -> None:
+    """As `whole`, by PyTorch's function."""
+    linear_cross_entropy(states, table, targets, options=nn.LinearCrossEntropyOptions()).backward()
+
+
+def steps(
+    model: SASRec, users: Users, backward: Callable[[Tensor, Tensor, Tensor], None]
+) -> Iterator[Callable[[], int]]:
     """Steps with full cross-entropy at the real targets."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0, fused=True)
     for ids in batches(users):
@@ -61,7 +91,7 @@ def steps(model: SASRec, users: Users) -> Iterator[Callable[[], int]]:
             real = targets != 0
             states = model(ids[:, :-1])[real]  # [N, D]
             optimiser.zero_grad(set_to_none=True)
-            cross_entropy(states @ model.items.weight[1:].T, targets[real] - 1).backward()
+            backward(states, model.items.weight[1:], targets[real] - 1)
             optimiser.step()
             return len(states)
 
@@ -87,4 +117,5 @@ def evaluate(model: SASRec, users: Users) -> float:
 given = arguments()
 users = Users(given.data)
 model = SASRec(users.count)
-measure(steps(model, users), given.seconds, lambda: evaluate(model, users))
+backward = {"": whole, "chunked": chunked, "fused": fused}[given.variant]
+measure(steps(model, users, backward), given.seconds, lambda: evaluate(model, users))

@@ -91,7 +91,8 @@ def score_variance(log_focus: Tensor, losses: Tensor, baseline: bool) -> Tensor:
 
 
 def _gumbel(like: Tensor, count: int, draws: torch.Generator) -> Tensor:
-    uniform = torch.rand((count, *like.shape), generator=draws).clamp_(1e-20, 1 - 1e-7).to(like.device)
+    drawn = torch.rand((count, *like.shape), generator=draws, device=draws.device)
+    uniform = drawn.clamp_(1e-20, 1 - 1e-7).to(like.device)
     return -(-uniform.log()).log()
 
 

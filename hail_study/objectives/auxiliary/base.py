@@ -112,7 +112,7 @@ class Scene:
 
     def random(self, *shape: int) -> Tensor:
         """Uniform numbers [T, *shape]."""
-        drawn = [torch.rand(shape, generator=source) for source in self.draws]
+        drawn = [torch.rand(shape, generator=source, device=source.device) for source in self.draws]
         return torch.stack(drawn).to(self.hidden.device)
 
 

@@ -43,5 +43,5 @@ class Probabilistic(Auxiliary):
 def _normal(scene: Scene, like: Tensor) -> Tensor:
     """Normal numbers [S, B, D], each slot its own."""
     shape = (scene.network.peers, *like.shape[1:])
-    drawn = [torch.randn(shape, generator=source) for source in scene.draws]
+    drawn = [torch.randn(shape, generator=source, device=source.device) for source in scene.draws]
     return torch.cat(drawn).to(like.device)

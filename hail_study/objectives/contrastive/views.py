@@ -109,4 +109,5 @@ def _before(ids: Tensor, count: Tensor) -> Tensor:
 
 
 def _uniform(shape: torch.Size, draws: Draws, device: torch.device) -> Tensor:
-    return torch.stack([torch.rand(shape[1:], generator=source) for source in draws]).to(device)
+    drawn = [torch.rand(shape[1:], generator=source, device=source.device) for source in draws]
+    return torch.stack(drawn).to(device)

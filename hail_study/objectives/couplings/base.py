@@ -81,6 +81,11 @@ class Coupling:
             if len(set(each)) > 1
         }
 
+    @property
+    def alike(self) -> bool:
+        """Whether all trials of the stack have the same alpha and gamma."""
+        return not self._own
+
     def setting(self, name: str) -> Weight:
         """One of `OWN`: of all trials, or each its own."""
         found: Weight = self._own.get(name, getattr(self.settings, name))

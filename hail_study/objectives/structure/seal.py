@@ -42,7 +42,7 @@ class Seal(Method):
         """L_theta [S]."""
         logits = batch.answer.detach()[:, None]  # [S, 1, B, C]
         shape = (len(logits), self.settings.samples, *logits.shape[2:])
-        noise = torch.rand(shape, generator=draws).to(logits.device)
+        noise = torch.rand(shape, generator=draws, device=draws.device).to(logits.device)
         sets = torch.cat([batch.truth.expand_as(logits), (noise < logits.sigmoid()).float()], 1)  # [S, 1 + M, B, C]
         chance = -F.binary_cross_entropy_with_logits(logits.expand_as(sets), sets, reduction="none").sum(-1)
         scores = -batch.energy(sets) * sets.shape[-1] - chance  # [S, 1 + M, B]
