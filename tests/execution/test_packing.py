@@ -7,19 +7,23 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
+from ray.exceptions import RayActorError
 from rich.console import Console
 
 from hail_study.data import prepare
 from hail_study.execution import execute
 from hail_study.execution.host import Host
 from hail_study.execution.hosts import Hosts
-from hail_study.execution.ticket import Unknown
+from hail_study.execution.losses import _NODE
+from hail_study.execution.packed import HostLost, PackedTrainable
+from hail_study.execution.ticket import TICKET, Ticket, Unknown
 from hail_study.execution.worker import Work
 from hail_study.record import Record
 from hail_study.study import TrialSpec, configure, load
@@ -139,6 +143,44 @@ def test_a_member_goes_on_from_its_checkpoint_on_another_host(host, tiny):
     results = run(host(), [spec])[0]
     assert results[0]["resumed"] == 1
     assert [entry["epoch"] for entry in results[0]["entries"]] == [1, 2]  # the record may lack the first
+
+
+# --- what speaks for a member before Tune --------------------------------------------------------------------------
+
+
+class Line:
+    """A host at the end of a line that breaks once; the next time it answers, it may be another process."""
+
+    def __init__(self, *seats):
+        self._seats, self._broken = iter(seats), False
+        self.join = self
+        self.next = SimpleNamespace(remote=lambda key: self._next)
+
+    def options(self, max_task_retries):
+        return SimpleNamespace(remote=lambda spec, data: lambda: next(self._seats))
+
+    def _next(self):
+        if not self._broken:
+            self._broken = True
+            raise RayActorError
+        return {"epoch": 1}
+
+
+@pytest.mark.parametrize(
+    ("after", "lost"),
+    [(("a", "here"), False), (("b", "here"), True), (("b", "elsewhere"), False)],
+    ids=["the same process", "a new process", "a new node"],
+)
+def test_only_a_process_that_ends_on_a_node_that_stays_counts_as_lost(tiny, monkeypatch, after, lost):
+    monkeypatch.setattr("hail_study.execution.packed.ray.get", lambda answer: answer())
+    trainable = object.__new__(PackedTrainable)
+    trainable._begin({TICKET: Ticket(spec_of(tiny), None, Line(("a", "here"), after))})
+    if not lost:
+        assert trainable.step() == {"epoch": 1}
+        return
+    with pytest.raises(HostLost) as caught:
+        trainable.step()
+    assert not _NODE.search("".join(traceback.format_exception(caught.value)))
 
 
 # --- who is placed where -------------------------------------------------------------------------------------------
