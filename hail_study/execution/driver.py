@@ -46,8 +46,9 @@ def datasets(study: Study) -> dict[str, Dataset]:
         hail_study.data.DataError: The data cannot be read or are too few.
     """
     asked = {arm.key: unselected(arm.configuration.data) for arm in study.arms}
-    prepared = {data: prepare(data) for data in set(asked.values())}
-    return {key: prepared[data] for key, data in asked.items()}
+    texts = {key: data.model_dump_json() for key, data in asked.items()}  # a plug-in's settings may hold lists
+    prepared = {text: prepare(asked[key]) for text, key in {text: key for key, text in texts.items()}.items()}
+    return {key: prepared[text] for key, text in texts.items()}
 
 
 def open_agenda(

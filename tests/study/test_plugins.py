@@ -135,3 +135,15 @@ def test_the_version_of_the_training_code_has_the_plug_ins_in_it(tmp_path, outsi
     sys.path.append(str(tmp_path))
     name = f"{outside()}:plugin"
     assert training_version((name,)) != training_version() == training_version(())
+
+
+def test_arms_with_the_same_data_of_a_plug_in_share_them(tmp_path, outside):
+    from hail_study.execution.driver import datasets
+
+    text = (
+        STUDY.format(plugin=f"'{outside()}:plugin'")
+        + "data: {source: few, arguments: [9]}\nvary: {peers.count: [1, 3]}\n"
+    )
+    found = datasets(load(study(tmp_path, text)))
+    assert len(found) == 3
+    assert len(set(map(id, found.values()))) == 1
