@@ -274,9 +274,14 @@ def main() -> None:
 
 def _markdown(name: str, frame: pd.DataFrame) -> str:
     about = TABLES.get(name, detectable).__doc__ or ""
-    cells = frame.map(lambda one: f"{one:.3f}".rstrip("0").rstrip(".") if isinstance(one, float) else str(one))
+    cells = frame.map(lambda one: _text(one) if isinstance(one, float) else str(one))
     lines = [list(frame.columns), ["---:"] * len(frame.columns), *cells.to_numpy().tolist()]
     return f"{about}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _text(value: float) -> str:
+    """Three decimals, or two digits of what is smaller."""
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 if __name__ == "__main__":
