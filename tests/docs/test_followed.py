@@ -41,8 +41,8 @@ def desk(tmp_path_factory) -> Path:
     for name, columns in OWN.items():
         (folder / name).write_text("\n".join([columns, *rows]) + "\n")
     for name in ("beauty.txt.gz", "toys.txt.gz"):
-        lines = "".join(" ".join(map(str, [user, *random.integers(1, 41, size=9)])) + "\n" for user in range(1, 151))
-        (folder / name).write_bytes(gzip.compress(lines.encode()))
+        pairs = [f"{user} {item}\n" for user in range(1, 151) for item in random.integers(1, 41, size=9)]
+        (folder / name).write_bytes(gzip.compress("".join(pairs).encode()))
     return folder
 
 

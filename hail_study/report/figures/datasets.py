@@ -121,5 +121,5 @@ def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | 
         primary = metric_name(data_sets.first.primary)
         axes.set_xlabel(f"{primary} over the reference's mean{chr(10) if below else ' '}on the same data")
         axes.set_ylabel("Share of runs above")
-        figure.legend(loc=f"outside {'lower center' if below else 'right center'}", ncols=columns)
+        figure.legend(loc="outside lower center" if below else "outside right center", ncols=columns)
     return figure

@@ -16,7 +16,7 @@ def label_points(axes: "Axes", x: Sequence[float], y: Sequence[float], names: Se
     """Write the names in a column right of the axes, at the height of their points or as near as fits, with leaders."""
     low, high = axes.get_ylim()
     order = sorted(range(len(names)), key=lambda place: y[place])
-    gap = _LINE / (0.75 * axes.figure.get_figheight())
+    gap = _LINE / (0.75 * axes.figure.bbox.height / axes.figure.dpi)
     heights = spread([(y[place] - low) / (high - low) for place in order], gap)
     for place, height in zip(order, heights, strict=True):
         axes.annotate(
