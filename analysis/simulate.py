@@ -166,7 +166,7 @@ def aggregates(studies: int) -> pd.DataFrame:
 
 
 def interactions(studies: int) -> pd.DataFrame:
-    """Wrong claims in a 3 x 2 factorial with main effects but no interaction: two interaction contrasts a study."""
+    """A 3 x 2 factorial with main effects but no interaction: wrong claims of one, in two contrasts a study."""
     truth = np.array([[0.0, 1.0], [2.0, 3.0], [-1.0, 0.0]])[..., None]
     levels = {"a": ["0", "1", "2"], "b": ["0", "1"]}
     rows = []
@@ -181,11 +181,14 @@ def interactions(studies: int) -> pd.DataFrame:
 
 
 def _interactions(scores: Array, levels: dict[str, list[str]]) -> dict[str, bool]:
-    values = [one.values for one in statistics.contrasts(scores, levels) if len(one.factors) == 2]
+    contrasts = statistics.contrasts(scores, levels)
+    main = statistics.mean_interval(contrasts[0].values)  # a=1: 2 above a=0
+    values = [one.values for one in contrasts if len(one.factors) == 2]
     single = statistics.mean_interval(values[0])
     p = np.array([statistics.sign_flip_p(one) for one in values])
     words = [_verdict(one, len(values)) for one in values]
     return {
+        "main effect: t interval without the truth": not main.low <= 2 <= main.high,
         "single: t interval": not single.low <= 0 <= single.high,
         "single: sign flip": bool(p[0] <= LEVEL),
         "family: sign flip, Holm": bool((statistics.holm(p) <= LEVEL).any()),
@@ -274,9 +277,14 @@ def main() -> None:
 
 def _markdown(name: str, frame: pd.DataFrame) -> str:
     about = TABLES.get(name, detectable).__doc__ or ""
-    cells = frame.map(lambda one: f"{one:.3f}".rstrip("0").rstrip(".") if isinstance(one, float) else str(one))
+    cells = frame.map(lambda one: _text(one) if isinstance(one, float) else str(one))
     lines = [list(frame.columns), ["---:"] * len(frame.columns), *cells.to_numpy().tolist()]
     return f"{about}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _text(value: float) -> str:
+    """Three decimals, or two digits of what is smaller."""
+    return f"{value:.2g}" if 0 < value < 0.001 else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 if __name__ == "__main__":

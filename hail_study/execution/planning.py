@@ -11,7 +11,7 @@ from hail_study.data import Dataset
 from hail_study.execution.agenda import Agenda
 from hail_study.execution.driver import datasets, learned, open_agenda
 from hail_study.record import Record
-from hail_study.study import Arm, Plan, Study, plan
+from hail_study.study import Arm, Plan, Study, configure, plan
 
 _PROBE_SECONDS: Final = 0.3
 """Training time spent to estimate an arm that the record knows nothing of."""
@@ -53,9 +53,11 @@ def _recorded_seconds(trials: pd.DataFrame) -> Mapping[str, float]:
 
 
 def _probe(arm: Arm, prepared: Dataset) -> float:
+    """Seconds of an epoch. What learns from other arms is timed on as many sequences, drawn at random."""
     import torch
 
     from hail_study.training import Trial
 
     torch.set_num_threads(1)
-    return Trial(arm.configuration, prepared, seed=0).time_epoch(_PROBE_SECONDS)
+    chosen = {"data.select.method": "random"} if arm.configuration.data.select.method == "color" else {}
+    return Trial(configure(arm.configuration, chosen), prepared, seed=0).time_epoch(_PROBE_SECONDS)

@@ -146,7 +146,7 @@ def _notes(data_sets: DataSets) -> tuple[str, ...]:
         f"Means over seeds ± half-width of the {confidence} t interval. ↑ better, ↓ worse, ≈ equivalent: against the "
         "reference on the same data. Bold: best mean of a column; underlined: second best.",
         f"Relative IQM: interquartile mean over data sets and seeds of {primary} divided by the reference's mean on "
-        f"the same data, ± half-width of the {confidence} stratified bootstrap interval over seeds.",
+        f"the same data, ± half-width of the {confidence} interval over seeds (stratified bootstrap).",
     ]
     if found:
         level = table.family.level

@@ -71,7 +71,7 @@ def failures(results: Results) -> list[Failure]:
         Failure(
             arm=trial["arm"],
             phase=trial["phase"],
-            which=f"seed {trial['seed']}" if trial["phase"] == "confirm" else f"number {trial['number']}",
+            which=f"seed {trial['seed']:.0f}" if trial["phase"] == "confirm" else f"number {trial['number']:.0f}",
             error=str(trial["error"] or "no message"),
         )
         for trial in failed.to_dict("records")

@@ -62,7 +62,14 @@ def _rich_table(grid: Grid, title: str) -> "RichTable":
     from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    shown = RichTable(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for heading, numeric in zip(grid.headings, grid.numeric, strict=True):
         shown.add_column(heading, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for body in grid.bodies:

@@ -10,7 +10,7 @@ from hail_study.report.datasets import DataSets, by_data, sheet
 from hail_study.report.document import document
 from hail_study.report.figures import FIGURES, forest, save
 from hail_study.report.figures.datasets import critical_difference, performance_profiles
-from hail_study.report.figures.style import FORMATS
+from hail_study.report.figures.style import FORMATS, PAGE
 from hail_study.report.grid import Document
 from hail_study.report.page import render_page
 from hail_study.report.read import Results
@@ -49,6 +49,13 @@ def write_report(results: Results, folder: Path, table: Table | None = None) -> 
     paths.append(folder / _PAGE)
     paths[-1].write_text(render_page(results, table, shown, stamp(results)), encoding="utf-8")
     return paths
+
+
+def write_figures(results: Results, folder: Path, width: float, table: Table | None = None) -> list[Path]:
+    """Write a study's figures once more, at most this many inches wide: for a column of a paper."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = _figures(results, table or build_table(results), width)
+    return [path for name, (_, figure) in figures.items() for path in save(figure, folder / name)]
 
 
 def written(results: Results, folder: Path) -> list[Path]:
@@ -90,35 +97,37 @@ def render(table: Table, suffix: str) -> str:
     return MARKUP[suffix](document(table)) if suffix in MARKUP else DATA[suffix](table)
 
 
-def write_data_sets(data_sets: DataSets, name: str, folder: Path) -> list[Path]:
+def write_data_sets(data_sets: DataSets, name: str, folder: Path, width: float = PAGE) -> list[Path]:
     """Write several studies, each on data of its own, side by side.
 
     Args:
         data_sets: The studies' tables.
         name: Of the comparison.
         folder: Made if need be.
+        width: Of the figures, in inches.
     """
     folder.mkdir(parents=True, exist_ok=True)
     together = Document(name, data_sets.first.description.strip(), (replace(sheet(data_sets), title=""),))
     paths = [folder / f"table.{suffix}" for suffix in MARKUP]
     for path in paths:
         path.write_text(MARKUP[path.suffix[1:]](together), encoding="utf-8")
-    for stem, (_, figure) in _over_data(data_sets).items():
+    for stem, (_, figure) in _over_data(data_sets, width).items():
         paths += save(figure, folder / stem)
     return paths
 
 
-def _over_data(data_sets: DataSets) -> dict[str, tuple[str, "Figure"]]:
+def _over_data(data_sets: DataSets, width: float) -> dict[str, tuple[str, "Figure"]]:
+    ranks, profiles = critical_difference(data_sets, width), performance_profiles(data_sets, width)
     drawn = {
-        "ranks": ("Mean ranks over the data sets; a bar joins arms that do not differ", critical_difference(data_sets)),
-        "profiles": ("Share of runs that reach a multiple of the reference's mean", performance_profiles(data_sets)),
+        "ranks": ("Mean ranks over the data sets; a bar joins arms that do not differ", ranks),
+        "profiles": ("Share of runs that reach a multiple of the reference's mean", profiles),
     }
     return {name: (text, figure) for name, (text, figure) in drawn.items() if figure}
 
 
-def _figures(results: Results, table: Table) -> dict[str, tuple[str, "Figure"]]:
+def _figures(results: Results, table: Table, width: float = PAGE) -> dict[str, tuple[str, "Figure"]]:
     """Name -> what it shows, and the figure; only those with something to show."""
     shows = f"Difference from {table.reference.arm} in {metric_name(table.primary)}, with intervals and single seeds"
-    drawn = {name: (text, draw(results)) for name, (text, draw) in FIGURES.items()}
+    drawn = {name: (text, draw(results, width=width)) for name, (text, draw) in FIGURES.items()}
     found = {name: (text, one) for name, (text, one) in drawn.items() if one}
-    return {"forest": (shows, forest(table))} | found | _over_data(by_data(table))
+    return {"forest": (shows, forest(table, width=width))} | found | _over_data(by_data(table), width)

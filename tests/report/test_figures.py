@@ -1,10 +1,12 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from hail_study.report import results
 from hail_study.report.figures import (
+    COLUMN,
     FIGURES,
     budget,
     cost,
@@ -25,6 +27,7 @@ from hail_study.report.figures.curves import by_epoch
 from hail_study.report.figures.interaction import in_order
 from hail_study.report.figures.labels import spread
 from hail_study.report.figures.search import importances, searched
+from hail_study.report.figures.style import LINES
 
 FULL = """\
 name: full
@@ -73,6 +76,21 @@ def test_every_figure_is_drawn_where_there_is_something_to_show(full, name: str,
     paths = save(figure, tmp_path / name)
     assert [path.suffix for path in paths] == [".svg", ".pdf", ".png"]
     assert all(path.stat().st_size > 1000 for path in paths)
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("focus", "weights", "pareto")])
+def test_every_figure_fits_a_column_of_a_paper(full, name: str) -> None:
+    figure = FIGURES[name][1](full, width=COLUMN)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() <= COLUMN
+    assert figure.get_tightbbox().width <= COLUMN + 0.1
+
+
+def test_lines_that_share_axes_are_told_apart_in_grey() -> None:
+    for one, other in pairwise(LINES):
+        assert one[0] != other[0]
+        assert one[1] != other[1]
+    assert len(set(map(str, LINES))) == len(LINES)
 
 
 SEARCHED = [budget, parallel, importance, hyperparameters, pareto_front]
@@ -166,6 +184,11 @@ def test_the_front_holds_arms_that_no_other_beats_in_both() -> None:
 def test_labels_keep_their_distance_and_move_little() -> None:
     assert spread([0.0, 0.5, 1.0], 0.1) == [0.0, 0.5, 1.0]
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
+
+
+def test_labels_stay_beside_the_axes_where_they_fit() -> None:
+    assert spread([0.0, 0.0, 1.0, 1.0, 1.0], 0.2) == pytest.approx([0.0, 0.2, 0.6, 0.8, 1.0])
+    assert spread([0.5, 0.5, 0.5], 0.6) == pytest.approx([0.0, 0.6, 1.2])
 
 
 def test_search_trials_are_read_with_their_hyperparameters(full) -> None:

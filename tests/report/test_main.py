@@ -42,6 +42,15 @@ def test_check_claims_tells_by_its_exit_status(recorded, claim: str, status: int
     assert main([path, "--check-claims"]) == status
 
 
+def test_figures_are_written_for_a_papers_column_too(recorded, tmp_path, capsys) -> None:
+    assert main([recorded("reference > without med"), "--width", "3.3"]) == 0
+    assert (tmp_path / "reports" / "demo" / "3.3in" / "forest.pdf").exists()
+    for width in ("0.5", "wide"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["any.yaml", "--width", width])
+    assert "between 2 and 20 inches" in capsys.readouterr().err
+
+
 def test_overrides_may_follow_options(recorded, tmp_path) -> None:
     assert main([recorded("reference > without med"), "--check-claims", "record.reports=elsewhere"]) == 0
     assert (tmp_path / "elsewhere" / "demo" / "table.json").exists()

@@ -141,6 +141,17 @@ def test_dark_mode_is_dark(page, browser) -> None:
         assert browser.execute_script(colour) == expected
 
 
+def test_it_prints_on_white_paper_with_nothing_cut_off(page, browser) -> None:
+    media = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get(page.as_uri())
+    style = "getComputedStyle(document.querySelector('{}'))"
+    assert browser.execute_script(f"return {style.format('body')}.backgroundColor") == "rgb(255, 255, 255)"
+    assert browser.execute_script(f"return {style.format('.scroll')}.overflowX") == "visible"
+    assert browser.execute_script(f"return {style.format('nav')}.display") == "none"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_the_first_stop_of_the_tab_key_skips_the_navigation(page, browser) -> None:
     from selenium.webdriver.common.keys import Keys
 

@@ -166,6 +166,8 @@ def compile_latex(text: str, folder: Path) -> Path:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert ".pk>" not in done.stdout, "bitmap fonts, which publishers refuse"
     return folder / "table.pdf"
 
 
@@ -175,6 +177,13 @@ def test_latex_compiles(golden_table, tmp_path) -> None:
 
 def test_latex_stands_awkward_characters(awkward, tmp_path) -> None:
     compile_latex(MARKUP["tex"](awkward), tmp_path)
+
+
+def test_means_stand_under_means_whatever_follows_them(golden_table) -> None:
+    lines = MARKUP["tex"](document(golden_table)).splitlines()
+    baseline = next(line for line in lines if line.strip().startswith("popularity"))
+    assert r"\num{0.0650}\phantom{${}\pm\num{0.0268}$}" in baseline
+    assert r"}}\rlap{\textsuperscript{$\downarrow$}} &" in next(line for line in lines if "without med" in line)
 
 
 def test_typst_compiles(golden_table, awkward) -> None:

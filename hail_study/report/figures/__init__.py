@@ -1,7 +1,6 @@
 """Figures, one module each: a function from a study's results to a matplotlib figure, or None with nothing to show."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hail_study.report.figures.cost import cost
 from hail_study.report.figures.curves import curves, focus
@@ -13,13 +12,20 @@ from hail_study.report.figures.pareto import pareto_front
 from hail_study.report.figures.profile import profile
 from hail_study.report.figures.search import budget, importance, parallel
 from hail_study.report.figures.slices import slices
-from hail_study.report.figures.style import save
+from hail_study.report.figures.style import COLUMN, PAGE, save
 from hail_study.report.read import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
+
+class Drawing(Protocol):
+    """Draws a study's results, at most `width` inches wide; None with nothing to show."""
+
+    def __call__(self, results: Results, *, width: float = PAGE) -> "Figure | None": ...
+
+
+FIGURES: Final[dict[str, tuple[str, Drawing]]] = {
     "slices": ("The primary metric over the levels of each varied factor", slices),
     "interaction": ("The primary metric in every cell of the crossed factors", interaction),
     "curves": ("Learning curves; the reference is dashed", curves),
@@ -39,7 +45,9 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Results], "Figure | None"]]]] = {
 """Name of the file -> what it shows, and the function that draws it; the forest plot is drawn from the table."""
 
 __all__ = [
+    "COLUMN",
     "FIGURES",
+    "PAGE",
     "budget",
     "cost",
     "curves",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hail_study.report.figures.labels import label_points
-from hail_study.report.figures.style import BLUE, GREY, INK, QUIET, style
+from hail_study.report.figures.style import BLUE, GREY, INK, PAGE, QUIET, style
 from hail_study.report.read import Results
 from hail_study.report.statistics import mean_interval
 from hail_study.report.wording import metric_name, percent
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def cost(results: Results) -> "Figure | None":
+def cost(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw each arm's test metric over its mean training time; the line joins arms that no other beats in both.
 
     Returns:
@@ -29,13 +29,13 @@ def cost(results: Results) -> "Figure | None":
     with style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(5.2, 3.4))
+        figure = Figure(figsize=(min(5.2, width), 3.4))
         axes = figure.add_subplot()
         best = frame[pareto(frame, sign(metrics.primary))].sort_values("seconds")
         axes.plot(best["seconds"], best["mean"], color=QUIET, lw=0.8, ls="--", drawstyle="steps-post", zorder=1)
         for _, arm in frame.iterrows():
             _arm(axes, arm)
-        axes.set_xlabel("Training time of a trial, mean over seeds, in seconds")
+        axes.set_xlabel("Seconds of training, mean over seeds")
         axes.set_ylabel(f"{metric_name(metrics.primary)} ({percent(metrics.confidence)} interval)")
         axes.margins(x=0.1, y=0.1)
         label_points(axes, frame["seconds"].tolist(), frame["mean"].tolist(), frame["arm"].tolist())

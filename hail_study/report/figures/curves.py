@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.figures.panels import grid, share_labels, title
-from hail_study.report.figures.style import BLUE, GREY, band, style
+from hail_study.report.figures.style import BLUE, GREY, PAGE, band, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 from hail_study.study.measures import lower_is_better
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hail_study.study import Arm
 
 
-def curves(results: Results, metric: str | None = None) -> "Figure | None":
+def curves(results: Results, metric: str | None = None, width: float = PAGE) -> "Figure | None":
     """Draw a metric over the epochs, one panel per arm, the reference in grey in each.
 
     What selects the epoch, or is the primary metric, is shown as the best value so far, which a seed that stopped early
@@ -28,6 +28,7 @@ def curves(results: Results, metric: str | None = None) -> "Figure | None":
     Args:
         results: Of the study.
         metric: As in the record's history; default the primary metric on validation data.
+        width: In inches.
 
     Returns:
         The figure, or None where the record has no such curve.
@@ -38,17 +39,20 @@ def curves(results: Results, metric: str | None = None) -> "Figure | None":
     if not arms:
         return None
     with style():
-        figure, panels = grid(len(arms))
+        figure, panels = grid(len(arms), width=width)
+        key = {}
         for arm, axes in zip(arms, panels, strict=True):
             title(axes, arm.name)
             if not arm.reference:
-                band(axes, *_summary(found[results.study.reference.key]), colour=GREY, dashes="--")
-            band(axes, *_summary(found[arm.key]), colour=BLUE)
+                reference = _summary(found[results.study.reference.key])
+                key[results.study.reference.name] = band(axes, *reference, colour=GREY, dashes="--")
+            key["arm (bands: 95 % intervals)"] = band(axes, *_summary(found[arm.key]), colour=BLUE)
         share_labels(figure, "Epoch", _label(results, metric))
+        figure.legend(key.values(), key, loc="outside upper center", ncols=len(key))
     return figure
 
 
-def focus(results: Results) -> "Figure | None":
+def focus(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw, over the epochs, how often the focus is right, or where that is not known how spread out it is.
 
     Returns:
@@ -56,7 +60,7 @@ def focus(results: Results) -> "Figure | None":
     """
     recorded = set(results.history["metric"].unique())
     wanted = (f"validation/{name}" for name in ("focus_accuracy", "focus_entropy"))
-    return next((curves(results, metric) for metric in wanted if metric in recorded), None)
+    return next((curves(results, metric, width) for metric in wanted if metric in recorded), None)
 
 
 def _label(results: Results, metric: str) -> str:

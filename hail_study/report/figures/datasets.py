@@ -1,21 +1,27 @@
 """Figures over several data sets."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hail_study.report import statistics
 from hail_study.report.datasets import DataSets
-from hail_study.report.figures.style import INK, LINES, QUIET, Dashes, style
+from hail_study.report.figures.style import INK, LINES, NARROW, PAGE, QUIET, style
 from hail_study.report.wording import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SHORT: Final = 24
+"""Letters of names that fit a column twice."""
 
-def critical_difference(data_sets: DataSets) -> "Figure | None":
+
+def critical_difference(data_sets: DataSets, width: float = PAGE) -> "Figure | None":
     """Critical-difference diagram: arms at their mean rank; a bar joins those that do not differ (Demsar 2006).
+
+    In a narrow figure a row for each arm: those whose intervals do not overlap differ.
 
     Returns:
         The figure, or None without two data sets and two arms in common.
@@ -28,7 +34,9 @@ def critical_difference(data_sets: DataSets) -> "Figure | None":
     order = np.argsort(found.mean_ranks, kind="stable")
     half = -(-order.size // 2)
     with style():
-        figure = Figure(figsize=(7.0, 0.9 + 0.2 * half + 0.1 * len(found.cliques())))
+        if width < NARROW:
+            return _in_rows(data_sets, found.mean_ranks[order], [data_sets.common[arm] for arm in order], width)
+        figure = Figure(figsize=(width, 0.9 + 0.2 * half + 0.1 * len(found.cliques())))
         axes = figure.add_subplot()
         for place, arm in enumerate(order):
             left = place < half
@@ -39,6 +47,20 @@ def critical_difference(data_sets: DataSets) -> "Figure | None":
             axes.plot([ranks.min() - 0.04, ranks.max() + 0.04], [0.25 + 0.3 * place] * 2, color=INK, lw=3)
         _ruler(axes, found.mean_ranks.size, found.critical_difference(data_sets.first.family.level))
         axes.set_ylim(1.2 + 0.9 * half, -1.3)
+    return figure
+
+
+def _in_rows(data_sets: DataSets, ranks: npt.NDArray[np.float64], arms: list[str], width: float) -> "Figure":
+    """The same where names do not fit on both sides: intervals half a critical difference wide either way."""
+    from matplotlib.figure import Figure
+
+    half = data_sets.friedman.critical_difference(data_sets.first.family.level) / 2 if data_sets.friedman else 0.0
+    figure = Figure(figsize=(width, 0.7 + 0.24 * len(arms)))
+    axes = figure.add_subplot()
+    axes.errorbar(ranks, range(len(arms)), xerr=half, fmt="o", color=INK, ms=4, elinewidth=0.9)
+    axes.set_yticks(range(len(arms)), [arm.replace(",", ",\n") for arm in arms], fontsize=6.5)
+    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_xlabel("Mean rank ± half the\ncritical difference")
     return figure
 
 
@@ -60,7 +82,7 @@ def _ruler(axes: "Axes", arms: int, critical: float) -> None:
     axes.set_yticks([])
     axes.set_xticks([])
     axes.plot([1, arms], [0, 0], color=INK, lw=0.8)
-    for rank in range(1, arms + 1):
+    for rank in range(1, arms + 1, 1 if arms < 10 else 2):
         axes.plot([rank, rank], [0, -0.15], color=INK, lw=0.8)
         axes.annotate(str(rank), (rank, -0.2), ha="center", va="bottom", annotation_clip=False)
     axes.plot([1, 1 + critical], [-0.95, -0.95], color=INK, lw=1.4, marker="|", ms=5)
@@ -74,7 +96,7 @@ def _ruler(axes: "Axes", arms: int, critical: float) -> None:
     )
 
 
-def performance_profiles(data_sets: DataSets) -> "Figure | None":
+def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | None":
     """Share of runs, over all data sets, that reach a multiple of the reference's mean (Agarwal et al. 2021).
 
     Returns:
@@ -88,18 +110,16 @@ def performance_profiles(data_sets: DataSets) -> "Figure | None":
     values = np.concatenate([one.ravel() for one in scores.values()])
     thresholds = np.linspace(values.min() - 0.01, values.max() + 0.01, 200)
     with style():
-        figure = Figure(figsize=(5.6, 3.0))
+        below = width < NARROW
+        columns = 2 if below and max(map(len, scores)) < _SHORT else 1
+        figure = Figure(figsize=(min(5.6, width), 3.0 + 0.16 * below * len(scores) / columns))
         axes = figure.add_subplot()
-        for (arm, one), (colour, dashes) in zip(scores.items(), _looks(len(scores)), strict=True):
+        for place, (arm, one) in enumerate(scores.items()):
+            colour, dashes = LINES[place % len(LINES)]
             profile = statistics.performance_profile(one, thresholds)
             axes.plot(thresholds, profile, color=colour, ls=dashes, drawstyle="steps-post", lw=1.2, label=arm)
         primary = metric_name(data_sets.first.primary)
-        axes.set_xlabel(f"{primary} as a multiple of the reference's mean on the same data")
+        axes.set_xlabel(f"{primary} over the reference's mean{chr(10) if below else ' '}on the same data")
         axes.set_ylabel("Share of runs above")
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        figure.legend(loc="outside lower center" if below else "outside right center", ncols=columns)
     return figure
-
-
-def _looks(lines: int) -> list[tuple[str, Dashes]]:
-    """A colour and a dash pattern for each line: told apart without colour."""
-    return [LINES[place % len(LINES)] for place in range(lines)]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from hail_study.report.figures.curves import by_epoch
 from hail_study.report.figures.panels import grid, share_labels, title
-from hail_study.report.figures.style import LINES, band, style
+from hail_study.report.figures.style import LINES, NARROW, PAGE, band, style
 from hail_study.report.read import Results
 
 if TYPE_CHECKING:
@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from hail_study.study import Arm
 
 
-def weights(results: Results) -> "Figure | None":
+def weights(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw the weight of each auxiliary term over the epochs.
 
     Returns:
         The figure, or None where no weight changes.
     """
-    return family(results, "weight/", "Weight")
+    return family(results, "weight/", "Weight", width)
 
 
-def family(results: Results, prefix: str, label: str) -> "Figure | None":
+def family(results: Results, prefix: str, label: str, width: float = PAGE) -> "Figure | None":
     """Draw all metrics of the history whose names begin alike, one panel per arm, one line per metric.
 
     Args:
         results: Of the study.
         prefix: What the names begin with, such as `weight/` or `loss/`.
         label: Of the y axis.
+        width: In inches.
 
     Returns:
         The figure, with the arms that have such metrics; None where there is none, or none ever changes.
@@ -42,16 +43,18 @@ def family(results: Results, prefix: str, label: str) -> "Figure | None":
     if not any(np.ptp(frame.to_numpy()) > 0 for frames in shown.values() for frame in frames.values()):
         return None
     with style():
-        figure, panels = grid(len(shown))
+        figure, panels = grid(len(shown), width=width)
         for (arm, frames), axes in zip(shown.items(), panels, strict=True):
             title(axes, arm)
             for name, frame in frames.items():
                 colour, dashes = LINES[names.index(name) % len(LINES)]
                 line = band(axes, frame.index.to_numpy(dtype=np.float64), frame, colour, dashes)
-                line.set_label(name.removeprefix(prefix))
-        share_labels(figure, "Epoch", f"{label}, mean and 95 % interval over seeds")
+                line.set_label(name.removeprefix(prefix).replace("_", " "))
+        share_labels(figure, "Epoch", f"{label} (mean and 95 % interval)")
         lines = {line.get_label(): line for axes in panels for line in axes.lines}
-        figure.legend(handles=list(lines.values()), loc="outside upper center", ncols=min(4, len(lines)))
+        figure.legend(
+            handles=list(lines.values()), loc="outside upper center", ncols=min(2 if width < NARROW else 4, len(lines))
+        )
     return figure
 
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
-from hail_study.report.figures.style import BLUE, GREEN, GREY, INK, ORANGE, QUIET, RULE, style
+from hail_study.report.figures.style import BLUE, GREEN, GREY, INK, NARROW, ORANGE, PAGE, QUIET, RULE, style
 from hail_study.report.statistics import Interval, Verdict
 from hail_study.report.table import Row, Table
-from hail_study.report.wording import difference, metric_name, percent
+from hail_study.report.wording import count, difference, metric_name, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ LOOKS: Final = {
 """Verdict -> colour and shape."""
 
 
-def forest(table: Table, metric: str | None = None) -> "Figure":
+def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Figure":
     """Draw the paired differences on one metric.
 
     Thick: the interval of one comparison; thin: the one that holds for all jointly, on which the verdict rests; grey
@@ -29,20 +29,24 @@ def forest(table: Table, metric: str | None = None) -> "Figure":
     Args:
         table: Of the study.
         metric: Default the primary one.
+        width: In inches. In a narrow figure the numbers are left out: the table has them.
     """
     from matplotlib.figure import Figure
 
     metric = metric or table.primary
     rows = [row for row in table.arms if metric in row.comparisons]
     with style():
-        figure = Figure(figsize=(7.0, 1.1 + 0.27 * max(len(rows), 1)))
+        narrow = width < NARROW
+        figure = Figure(figsize=(width, (1.6 if narrow else 1.0) + 0.26 * max(len(rows), 1)))
         axes = figure.add_subplot()
         axes.set_xlim(*_extent(rows, table, metric))
         _ground(axes, table, metric)
         for place, row in enumerate(rows):
             _arm(axes, place, row, metric)
-        _labels(axes, rows, table, metric)
-        _key(axes, rows, table, metric)
+        _labels(axes, rows, table, metric, narrow)
+        if not narrow:
+            _numbers(axes, rows, metric)
+        _key(axes, rows, table, metric, narrow)
     return figure
 
 
@@ -83,22 +87,45 @@ def _joint(axes: "Axes", place: int, joint: Interval, colour: str) -> None:
             axes.plot(end, place, shape, color=colour, ms=4, clip_on=False, zorder=2)
 
 
-def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
+def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [f"{row.arm}  (n = {row.comparisons[metric].pairs})" for row in rows])
-    axes.tick_params(axis="y", length=0)
+    pairs = [row.comparisons[metric].pairs for row in rows]
+    usual = max(pairs, default=0)
+    names = [row.arm if n == usual else f"{row.arm}  (n = {n})" for row, n in zip(rows, pairs, strict=True)]
+    axes.set_yticks(range(len(rows)), [name.replace(",", ",\n") for name in names] if narrow else names)
+    axes.tick_params(axis="y", length=0, labelsize=6.5 if narrow else 8)
     axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=6)
+    axes.locator_params(axis="x", nbins=3 if narrow else 6)
     axes.grid(axis="x", color=RULE, lw=0.4)
     axes.set_axisbelow(True)
-    axes.set_xlabel(f"Difference in {metric_name(metric)} from {table.reference.arm}")
+    of = f"Difference in {metric_name(metric)}{chr(10) if narrow else ' '}from {table.reference.arm}"
+    axes.set_xlabel(f"{of}, {count(usual, 'seed')}")
+
+
+def _numbers(axes: "Axes", rows: list[Row], metric: str) -> None:
+    """Each difference and its verdict, in two columns right of the axes."""
     for place, row in enumerate(rows):
         one = row.comparisons[metric]
-        text = f"{difference(one.difference)}  {one.verdict}"
-        axes.annotate(text, (1.03, place), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=QUIET)
+        _beside(axes, place, difference(one.difference), 122, "right", QUIET)
+        _beside(axes, place, one.verdict, 130, "left", LOOKS[one.verdict][0])
 
 
-def _key(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
+def _beside(axes: "Axes", place: int, text: str, points: float, side: str, colour: str) -> None:
+    axes.annotate(
+        text,
+        (1, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(points, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=7,
+        color=colour,
+    )
+
+
+def _key(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool) -> None:
+    """What lines and bands are; the verdicts, too, where there is no room for them beside the arms."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -110,4 +137,7 @@ def _key(axes: "Axes", rows: list[Row], table: Table, metric: str) -> None:
     entries.append(Line2D([], [], color=QUIET, ls="", marker=".", ms=2.5, label="one seed"))
     if family.smallest_effect is not None:
         entries.append(Patch(color="#ececec", label=f"of no interest (±{family.smallest_effect:g})"))
-    axes.figure.legend(handles=entries, loc="outside upper center", ncols=len(entries), borderaxespad=0)
+    found = {row.comparisons[metric].verdict for row in rows} if narrow else set()
+    looks = [(str(word), *look) for word, look in LOOKS.items() if word in found]
+    entries += [Line2D([], [], color=colour, ls="", marker=shape, ms=5, label=word) for word, colour, shape in looks]
+    axes.figure.legend(handles=entries, loc="outside upper center", ncols=2 if narrow else 4, borderaxespad=0)

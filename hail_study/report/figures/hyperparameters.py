@@ -6,7 +6,7 @@ import pandas as pd
 
 from hail_study.report.figures.panels import grid, share_labels
 from hail_study.report.figures.search import searched, selected
-from hail_study.report.figures.style import BLUE, GREEN, GREY, ORANGE, style
+from hail_study.report.figures.style import BLUE, GREEN, GREY, ORANGE, PAGE, PINK, SKY, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SHAPES = [("o", BLUE), ("D", ORANGE), ("s", GREEN), ("^", GREY), ("v", "#cc79a7"), ("P", "#56b4e9")]
+_SHAPES = [("o", BLUE), ("D", ORANGE), ("s", GREEN), ("^", GREY), ("v", PINK), ("P", SKY)]
 """Of the arms; with more arms than shapes all are drawn alike."""
 
 
-def hyperparameters(results: Results) -> "Figure | None":
+def hyperparameters(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw what the search found over each of its dimensions.
 
     Returns:
@@ -30,11 +30,11 @@ def hyperparameters(results: Results) -> "Figure | None":
         return None
     arms = list(frame["arm"].unique())
     with style():
-        figure, panels = grid(len(dimensions), columns=3, height=1.9, share_x=False)
+        figure, panels = grid(len(dimensions), columns=3, height=1.9, share_x=False, width=width)
         for name, axes in zip(dimensions, panels, strict=True):
             _panel(axes, results, frame.dropna(subset=[name]), str(name), arms)
         if 1 < len(arms) <= len(_SHAPES):
-            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
         share_labels(figure, "", f"{metric_name(selected(results))}, validation")
     return figure
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report.factorial import cells
-from hail_study.report.figures.style import style
+from hail_study.report.figures.style import NARROW, PAGE, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name, number
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 
-def interaction(results: Results, metric: str | None = None) -> "Figure | None":
+def interaction(results: Results, metric: str | None = None, width: float = PAGE) -> "Figure | None":
     """Draw the mean metric of every pair of levels, averaged over the other crossed factors and over seeds.
 
     Returns:
@@ -35,10 +35,10 @@ def interaction(results: Results, metric: str | None = None) -> "Figure | None":
     values = np.concatenate([one.to_numpy(dtype=np.float64).ravel() for one in tables])
     low, high = float(values.min()), float(values.max())
     with style():
-        columns = min(3, len(pairs))
+        columns = 1 if width < NARROW else min(3, len(pairs))
         rows = -(-len(pairs) // columns)
         tallest = max(len(one) for one in tables)
-        figure = Figure(figsize=(7.0 if columns > 1 else 4.2, rows * (0.38 * tallest + 1.1)))
+        figure = Figure(figsize=(width if columns > 1 else min(4.2, width), rows * (0.38 * tallest + 1.1)))
         panels = figure.subplots(rows, columns, squeeze=False).flatten()
         for axes, table in zip(panels, tables, strict=False):
             image = _panel(axes, table, low, high)
@@ -74,6 +74,8 @@ def _panel(axes: "Axes", table: pd.DataFrame, low: float, high: float) -> "AxesI
     axes.set_yticks(range(table.shape[0]), list(table.index))
     axes.set_xlabel(str(table.columns.name))
     axes.set_ylabel(str(table.index.name))
+    axes.hlines(np.arange(1, len(table)) - 0.5, -0.5, table.shape[1] - 0.5, color="white", lw=1)
+    axes.vlines(np.arange(1, table.shape[1]) - 0.5, -0.5, len(table) - 0.5, color="white", lw=1)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image

@@ -1,4 +1,4 @@
-"""Names beside points, none on top of another."""
+"""Names beside points and levels under axes, none on top of another."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -8,15 +8,16 @@ from hail_study.report.figures.style import QUIET, RULE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROW: Final = 0.055
-"""Height of a line of text, as a share of the axes."""
+_LINE: Final = 0.125
+"""Inches from one line of text to the next."""
 
 
 def label_points(axes: "Axes", x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> None:
     """Write the names in a column right of the axes, at the height of their points or as near as fits, with leaders."""
     low, high = axes.get_ylim()
     order = sorted(range(len(names)), key=lambda place: y[place])
-    heights = spread([(y[place] - low) / (high - low) for place in order], _ROW)
+    gap = _LINE / (0.75 * axes.figure.bbox.height / axes.figure.dpi)
+    heights = spread([(y[place] - low) / (high - low) for place in order], gap)
     for place, height in zip(order, heights, strict=True):
         axes.annotate(
             names[place],
@@ -32,7 +33,10 @@ def label_points(axes: "Axes", x: Sequence[float], y: Sequence[float], names: Se
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move ascending heights as little as possible so that neighbours are at least `gap` apart (pool adjacent)."""
+    """Move ascending heights as little as possible so that neighbours are at least `gap` apart, within 0 and 1.
+
+    By pooling adjacent violators; where so many do not fit they go on above 1.
+    """
     blocks: list[list[float]] = []  # [sum of (height - index * gap), count]
     for index, height in enumerate(heights):
         blocks.append([height - index * gap, 1.0])
@@ -40,5 +44,6 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
             total, count = blocks.pop()
             blocks[-1][0] += total
             blocks[-1][1] += count
-    levels = [total / count for total, count in blocks for _ in range(int(count))]
+    highest = max(0.0, 1.0 - (len(heights) - 1) * gap)
+    levels = [min(max(total / count, 0.0), highest) for total, count in blocks for _ in range(int(count))]
     return [level + index * gap for index, level in enumerate(levels)]

@@ -5,27 +5,32 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from hail_study.report.figures.style import PAGE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH: Final = 7.0
-_TITLE: Final = 24
+_NARROWEST: Final = 1.6
+"""Inches of a panel that can still be read."""
+_TITLE: Final = 23
+_LETTERS: Final = 15
+"""Of a label on an inch."""
 
 
 def grid(
-    panels: int, columns: int = 4, height: float = 1.45, share_x: bool = True
+    panels: int, columns: int = 4, height: float = 1.45, share_x: bool = True, width: float = PAGE
 ) -> tuple["Figure", Sequence["Axes"]]:
-    """Panels in rows, none of them empty.
+    """Panels in rows, none of them empty, in a figure of at most this width.
 
     Returns:
         The figure and its axes, in reading order.
     """
     from matplotlib.figure import Figure
 
-    columns = min(columns, panels)
+    columns = min(columns, panels, max(1, int(width / _NARROWEST)))
     rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(min(_WIDTH, 2.4 * columns + 0.6), height * rows + 0.5))
+    figure = Figure(figsize=(min(width, 2.4 * columns + 0.6), height * rows + 0.5))
     axes = figure.subplots(rows, columns, sharex=share_x, sharey=True, squeeze=False).flatten()
     for spare in axes[panels:]:
         spare.remove()
@@ -36,10 +41,10 @@ def grid(
 
 def title(axes: "Axes", arm: str) -> None:
     """An arm's name above its panel, broken where it is long."""
-    axes.set_title("\n".join(textwrap.wrap(arm.replace(",", ", "), _TITLE)), fontsize=7.5)
+    axes.set_title("\n".join(textwrap.wrap(arm.replace(",", ", "), _TITLE)))
 
 
 def share_labels(figure: "Figure", x: str, y: str) -> None:
-    """One label for all x axes and one for all y axes."""
+    """One label for all x axes and one for all y axes, broken where it is longer than the figure is high."""
     figure.supxlabel(x, fontsize=8)
-    figure.supylabel(y, fontsize=8)
+    figure.supylabel("\n".join(textwrap.wrap(y, int(figure.get_figheight() * _LETTERS))), fontsize=8)

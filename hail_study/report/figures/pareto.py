@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hail_study.report.figures.panels import grid, share_labels, title
-from hail_study.report.figures.style import BLUE, GREY, ORANGE, style
+from hail_study.report.figures.style import BLUE, GREY, ORANGE, PAGE, style
 from hail_study.report.pareto import less_is_better, objectives, pareto
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def pareto_front(results: Results) -> "Figure | None":
+def pareto_front(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw each arm's trials in its first two objectives; the line joins those that no other beats in all objectives.
 
     Returns:
@@ -26,7 +26,7 @@ def pareto_front(results: Results) -> "Figure | None":
     first, second, *_ = objectives(results)
     arms = list(frame["arm"].unique())
     with style():
-        figure, panels = grid(len(arms), columns=3, height=1.9)
+        figure, panels = grid(len(arms), columns=3, height=1.9, width=width)
         for arm, axes in zip(arms, panels, strict=True):
             _panel(axes, frame[frame["arm"] == arm], second, first)
             title(axes, arm)
@@ -48,5 +48,7 @@ def _panel(axes: "Axes", trials: "pd.DataFrame", x: str, y: str) -> None:
 
 
 def _label(objective: str) -> str:
-    name = objective.replace("_", " ") if "@" not in objective else f"{metric_name(objective)} (validation)"
+    name = (
+        objective.replace("_", " ").capitalize() if "@" not in objective else f"{metric_name(objective)} (validation)"
+    )
     return f"{name}, {'less' if less_is_better(objective) else 'more'} is better"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report.figures.panels import grid, share_labels, title
-from hail_study.report.figures.style import BLUE, INK, band, style
+from hail_study.report.figures.style import BLUE, INK, PAGE, band, style
 from hail_study.report.read import Results
 from hail_study.study.tasks import task_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CUTOFFS: Final = np.unique(np.round(np.geomspace(1, 100, 25)).astype(int))
 
 
-def profile(results: Results) -> "Figure | None":
+def profile(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw the difference in HR@k from the reference at every cut-off k, one panel per arm, with a band over seeds.
 
     Returns:
@@ -31,7 +31,7 @@ def profile(results: Results) -> "Figure | None":
     if not arms:
         return None
     with style():
-        figure, panels = grid(len(arms))
+        figure, panels = grid(len(arms), width=width)
         for arm, axes in zip(arms, panels, strict=True):
             axes.axhline(0, color=INK, lw=0.6)
             band(axes, CUTOFFS.astype(float), found[arm.key], colour=BLUE)

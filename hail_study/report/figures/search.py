@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report.figures.labels import label_points
-from hail_study.report.figures.style import BLUE, GREY, LINES, ORANGE, RULE, style
+from hail_study.report.figures.style import BLUE, INK, LINES, NARROW, PAGE, RULE, SKY, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 from hail_study.study.measures import lower_is_better, sign
@@ -32,7 +32,7 @@ def searched(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
 
 
-def budget(results: Results) -> "Figure | None":
+def budget(results: Results, width: float = PAGE) -> "Figure | None":
     """Best validation value so far over the search trials, one line per arm.
 
     Where lines still rise, the budget was short, and the comparison is one of half-tuned arms.
@@ -47,7 +47,7 @@ def budget(results: Results) -> "Figure | None":
     if frame.empty or frame["number"].nunique() < 3:
         return None
     with style():
-        figure = Figure(figsize=(6.4, 3.0))
+        figure = Figure(figsize=(min(6.4, width), 3.0))
         axes, direction = figure.add_subplot(), sign(selected(results))
         ends: list[tuple[float, float, str]] = []
         for place, (arm, trials) in enumerate(frame.groupby("arm", sort=False)):
@@ -56,14 +56,14 @@ def budget(results: Results) -> "Figure | None":
             numbers = np.sort(trials["number"].to_numpy(dtype=np.int64)) + 1
             axes.plot(numbers, best, color=colour, ls=dashes, lw=1.2, drawstyle="steps-post")
             ends.append((float(numbers[-1]), float(best.iloc[-1]), str(arm)))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(3 if width < NARROW else 8, integer=True))
         axes.set_xlabel("Search trials of the arm")
         axes.set_ylabel(f"Best {metric_name(selected(results))}, validation")
         label_points(axes, [end[0] for end in ends], [end[1] for end in ends], [end[2] for end in ends])
     return figure
 
 
-def parallel(results: Results) -> "Figure | None":
+def parallel(results: Results, width: float = PAGE) -> "Figure | None":
     """Parallel coordinates: one line per search trial of any arm; the darker, the better.
 
     Returns:
@@ -78,7 +78,7 @@ def parallel(results: Results) -> "Figure | None":
     dimensions = [*_dimensions(frame), "value"]
     places = pd.DataFrame({name: _places(frame[name], _log(results, name)) for name in dimensions})
     with style():
-        figure = Figure(figsize=(min(7.0, 1.6 * len(dimensions) + 1), 2.8))
+        figure = Figure(figsize=(min(width, 1.6 * len(dimensions) + 1), 2.8))
         axes = figure.add_subplot()
         shade = colormaps["cividis"]
         direction = sign(selected(results))
@@ -90,7 +90,7 @@ def parallel(results: Results) -> "Figure | None":
             _axis(axes, place, frame[name])
         primary = metric_name(selected(results))
         names = [f"{primary}\n(validation)" if name == "value" else name.replace(".", ".\n") for name in dimensions]
-        axes.set_xticks(range(len(dimensions)), names)
+        axes.set_xticks(range(len(dimensions)), names, fontsize=8 if width / len(dimensions) > 1 else 6)
         axes.set_yticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -191,7 +191,7 @@ def _distribution(dimension: Any) -> Any:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
-def importance(results: Results) -> "Figure | None":
+def importance(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw the hyperparameters' importance: the mean over arms, and each arm as a dot.
 
     Returns:
@@ -205,14 +205,14 @@ def importance(results: Results) -> "Figure | None":
     means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0).fillna(0.0)
     means = means.sort_values("PED-ANOVA")
     with style():
-        figure = Figure(figsize=(4.6, 1.0 + 0.42 * len(means)))
+        figure = Figure(figsize=(min(4.6, width), 1.0 + 0.42 * len(means)))
         axes = figure.add_subplot()
-        for measure, colour, shift in (("PED-ANOVA", BLUE, 0.2), ("fANOVA", ORANGE, -0.2)):
+        for measure, colour, shift in (("PED-ANOVA", BLUE, 0.2), ("fANOVA", SKY, -0.2)):
             places = np.arange(len(means)) + shift
             axes.barh(places, means[measure], height=0.34, color=colour, label=measure)
             for place, name in zip(places, means.index, strict=True):
                 dots = frame.loc[(frame["hyperparameter"] == name) & (frame["measure"] == measure), "importance"]
-                axes.plot(dots, [place] * len(dots), ".", color=GREY, mec="white", mew=0.4, ms=5)
+                axes.plot(dots, [place] * len(dots), ".", color=INK, mec="white", mew=0.4, ms=5)
         axes.set_yticks(range(len(means)), list(means.index))
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("Importance: mean, and each arm")

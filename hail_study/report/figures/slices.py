@@ -1,12 +1,12 @@
 """Factor slices: the primary metric over the levels of each varied factor."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from hail_study.report.figures.panels import grid, share_labels
-from hail_study.report.figures.style import BLUE, GREY, style
+from hail_study.report.figures.style import BLUE, GREY, PAGE, style
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, mean_interval
 from hail_study.report.wording import metric_name, percent
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_FITS: Final = 18
+"""Letters of levels side by side under a panel."""
 
-def slices(results: Results) -> "Figure | None":
+
+def slices(results: Results, width: float = PAGE) -> "Figure | None":
     """Draw the test metric over each factor of `vary`, with its interval and the single seeds.
 
     Returns:
@@ -30,7 +33,7 @@ def slices(results: Results) -> "Figure | None":
     if not shown:
         return None
     with style():
-        figure, panels = grid(len(shown), columns=3, height=1.9, share_x=False)
+        figure, panels = grid(len(shown), columns=3, height=1.9, share_x=False, width=width)
         for (factor, levels), axes in zip(shown.items(), panels, strict=True):
             _panel(axes, factor, levels, metrics.confidence)
         share_labels(figure, "", f"{metric_name(metrics.primary)} ({percent(metrics.confidence)} interval)")
@@ -67,7 +70,10 @@ def _panel(axes: "Axes", factor: str, levels: list[tuple[Value, bool, pd.Series]
             axes.set_xscale("log")
     for place, mean, (_, reference, scores) in zip(places, means, levels, strict=True):
         _point(axes, place, mean, scores, reference)
-    axes.set_xticks(places, [_shown(level) for level, _, _ in levels], minor=False)
+    names = [_shown(level) for level, _, _ in levels]
+    axes.set_xticks(places, names, minor=False)
+    if len("".join(names)) > _FITS:
+        axes.tick_params(axis="x", rotation=25)
     axes.minorticks_off()
     axes.margins(x=0.15)
     axes.set_title(factor)

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 FORMATS: Final = ("svg", "pdf", "png")
+PAGE, COLUMN = 7.0, 3.3
+"""Inches: a figure across a page, and in one of two columns. Below `NARROW` things are laid out differently."""
+NARROW: Final = 5.0
 INK, QUIET, RULE = "#222222", "#6b6b6b", "#c9c9c9"
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
+PINK, SKY = "#cc79a7", "#56b4e9"
 """Of Okabe and Ito's palette; a shape always says the same as a colour."""
 
 Dashes = str | tuple[int, tuple[float, ...]]
-LINES: Final[list[tuple[str, Dashes]]] = [
-    (colour, dashes)
-    for dashes in ("-", (0, (4, 1.5)), (0, (1, 1)))
-    for colour in (INK, BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9")
-]
-"""Colour and dash pattern of lines that share axes."""
+_COLOURS: Final = (INK, BLUE, ORANGE, GREEN, PINK, SKY)
+_DASHES: Final[tuple[Dashes, ...]] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)))
+LINES: Final[list[tuple[str, Dashes]]] = [(_COLOURS[i % 6], _DASHES[i % 5]) for i in range(30)]
+"""Colour and dash pattern of lines that share axes: neighbours differ in both, so that they are told apart in grey."""
 
 _RC: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
@@ -37,7 +39,7 @@ _RC: Final[dict[Any, Any]] = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 9,
+    "axes.titlesize": 7.5,
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "legend.fontsize": 7,
@@ -52,8 +54,8 @@ _RC: Final[dict[Any, Any]] = {
     "svg.hashsalt": "hail-study",
     "pdf.fonttype": 42,
 }
-_MARGIN: Final = 0.1
-"""Inches around what is drawn."""
+_MARGIN: Final = 0.05
+"""Inches above and below what is drawn."""
 _METADATA: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 
 
@@ -78,18 +80,20 @@ def band(
 
 
 def save(figure: "Figure", path: Path) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG beside each other; equal figures give equal bytes.
+    """Write a figure as SVG, PDF and PNG beside each other, as wide as it is; equal figures give equal bytes.
 
     The layout is made and measured once: left to itself, Matplotlib draws twice for each format.
     """
     import matplotlib as mpl
+    from matplotlib.transforms import Bbox
 
     paths = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
     with style():
         figure.draw_without_rendering()
         with mpl.rc_context({"figure.constrained_layout.use": False}):
             figure.set_layout_engine(None)
-        whole = figure.get_tightbbox().padded(_MARGIN)
+        drawn, wide = figure.get_tightbbox(), figure.get_figwidth()
+        whole = Bbox.from_extents(min(drawn.x0, 0), drawn.y0 - _MARGIN, max(drawn.x1, wide), drawn.y1 + _MARGIN)
         for one in paths:
             figure.savefig(one, metadata=_METADATA[one.suffix[1:]], facecolor="white", bbox_inches=whole)
     return paths

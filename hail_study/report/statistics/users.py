@@ -22,6 +22,7 @@ def users_and_seeds_interval(
     Applied Statistics, 2007). S - 1 of the S seeds are drawn, which makes the seeds' share of the variance unbiased
     (Rao and Wu, JASA 1988). Percentiles would still be too narrow with few seeds, so the ends are the bootstrap's
     standard error times a t quantile, whose degrees of freedom follow from the seeds' share (Satterthwaite).
+    Half-widths have five digits: more would be the draws' noise, and differ from one machine's float32 to another's.
 
     Args:
         differences: [A, S, U] for each of A arms, S seeds and U users: the arm's gain minus the reference's.
@@ -42,7 +43,7 @@ def users_and_seeds_interval(
     by_seed = _resample_users(cells.reshape(arms * seeds, users), draws, random)  # [D, A*S]
     variance = np.einsum("ds,das->ad", chosen, by_seed.reshape(draws, arms, seeds)).var(axis=1, ddof=1)
     of_seeds = cells.mean(axis=2, dtype=np.float64).var(axis=1, ddof=1) / seeds
-    half = _quantile(variance, of_seeds, seeds, confidence) * np.sqrt(variance)
+    half = [float(f"{one:.5g}") for one in _quantile(variance, of_seeds, seeds, confidence) * np.sqrt(variance)]
     return [Interval(float(m), float(m - h), float(m + h)) for m, h in zip(means, half, strict=True)]
 
 

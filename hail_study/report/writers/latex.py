@@ -1,6 +1,7 @@
 """LaTeX, with booktabs and siunitx."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from hail_study.report.grid import Cell, Document, Grid, Row, Sheet
@@ -25,7 +26,7 @@ _SPECIAL: Final = {
     "’": "'",
 }
 _HEAD: Final = r"""% \usepackage{booktabs}
-% \usepackage{siunitx}
+% \usepackage{siunitx}   % version 3 or later
 % \usepackage{graphicx}
 """
 _PROSE: Final = r">{\raggedright\arraybackslash}p{0.4\linewidth}"
@@ -51,7 +52,7 @@ def _sheet(document: Document, sheet: Sheet) -> str:
             r"  \centering",
             r"  \small",
             r"  \setlength{\belowcaptionskip}{4pt}",
-            r"  \sisetup{separate-uncertainty = true, detect-all, retain-explicit-plus}",
+            r"  \sisetup{separate-uncertainty = true, text-series-to-math = true, retain-explicit-plus}",
             rf"  \caption{{{escape(title)}}}",
             rf"  \label{{tab:{label}}}",
             r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -74,8 +75,9 @@ def _tabular(grid: Grid) -> list[str]:
     columns = [_PROSE if place in grid.prose else "r" if numeric else "l" for place, numeric in enumerate(grid.numeric)]
     lines = [rf"  \begin{{tabular}}{{{''.join(columns)}}}", r"    \toprule", *_groups(grid)]
     lines.append(_line([escape(heading) for heading in grid.headings]))
+    halves = [_widest_half(grid, place) for place in range(len(grid.headings))]
     for body in grid.bodies:
-        lines += [r"    \midrule", *map(_row, body)]
+        lines += [r"    \midrule", *(_row(row, halves) for row in body)]
     return [*lines, r"    \bottomrule", r"  \end{tabular}}"]
 
 
@@ -88,19 +90,29 @@ def _groups(grid: Grid) -> list[str]:
     return [_line(cells), f"    {' '.join(rules)}"] if cells else []
 
 
-def _row(row: Row) -> str:
-    return _line([_cell(cell) for cell in row])
+def _widest_half(grid: Grid, column: int) -> str:
+    """The longest half-width in a column of `mean ± half-width`; empty in other columns."""
+    found = (row[column].text.partition(" ± ")[2] for row in grid.rows if row[column].numeric)
+    return max(found, key=len, default="")
+
+
+def _row(row: Row, halves: Sequence[str]) -> str:
+    return _line([_cell(cell, half) for cell, half in zip(row, halves, strict=True)])
 
 
 def _line(cells: list[str]) -> str:
     return rf"    {' & '.join(cells)} \\"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, half: str) -> str:
+    """A cell; means stand under means, whether or not a half-width or a mark follows them."""
     text = _NUMBER.sub(_num, cell.text) if cell.numeric else escape(cell.text)
     if cell.emphasis:
         text = rf"\textbf{{{text}}}" if cell.emphasis == "best" else rf"\underline{{{text}}}"
-    return rf"{text}\textsuperscript{{{escape(cell.mark)}}}" if cell.mark else text
+    if cell.mark:
+        text += rf"\rlap{{\textsuperscript{{{escape(cell.mark)}}}}}"
+    alone = half and cell.numeric and _NUMBER.fullmatch(cell.text) and "±" not in cell.text
+    return rf"{text}\phantom{{${{}}\pm\num{{{half}}}$}}" if alone else text
 
 
 def _num(found: re.Match[str]) -> str:

@@ -37,9 +37,20 @@ def test_arms_at_the_margin_are_rarely_called_equivalent(simulate) -> None:
     assert (simulate.equivalence(400)["verdict equivalent"] <= 0.06).all()
 
 
+def test_intervals_over_several_data_sets_hold_the_truth_with_few_seeds(simulate) -> None:
+    assert simulate.aggregates(400).query("n == 3")["IQM"].mean() >= 0.9
+
+
+def test_main_effects_are_held_by_their_intervals_and_interactions_not_invented(simulate) -> None:
+    found = simulate.interactions(200)
+    assert (found["main effect: t interval without the truth"] <= 0.12).all()
+    assert (found["family: a verdict better or worse"] <= 0.12).all()
+
+
 def test_committed_tables_are_those_of_this_script(simulate) -> None:
     written = {path.stem for path in simulate.RESULTS.glob("*.md")}
     assert written == {*simulate.TABLES, "smallest_p"}
+    for name in ("false_positives", "interactions", "aggregates"):
+        assert list(pd.read_csv(simulate.RESULTS / f"{name}.csv")) == list(simulate.TABLES[name](1))
     committed = pd.read_csv(simulate.RESULTS / "false_positives.csv")
-    assert list(committed) == list(simulate.false_positives(1))
     assert (committed["family: a verdict better or worse"] < 0.055).all()
