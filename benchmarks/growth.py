@@ -7,6 +7,7 @@ seconds of one thread, so that other processes of the machine matter little.
 """
 
 import argparse
+import dataclasses
 import math
 import resource
 import statistics
@@ -38,8 +39,13 @@ class Quantity:
     work: Callable[[int], Callable[[], object]]
 
 
-def trial_epoch(**changes: Any) -> Callable[[], object]:
-    """One epoch of training and validation of a small trial with some factors changed (`peers__count=4`)."""
+def trial_epoch(catalogue: int = 0, **changes: Any) -> Callable[[], object]:
+    """One epoch of training and validation of a small trial with some factors changed (`peers__count=4`).
+
+    Args:
+        catalogue: Items that can be predicted, most of which nobody has met; 0: those of the data.
+        changes: Factor -> level.
+    """
     from hail_study.data import prepare
     from hail_study.study.configuration import Configuration
     from hail_study.training.trial import Trial
@@ -53,7 +59,11 @@ def trial_epoch(**changes: Any) -> Callable[[], object]:
         section, _, field = factor.partition("__")
         sections.setdefault(section, {})[field] = level
     configuration = Configuration.model_validate(sections)
-    return Trial(configuration, prepare(configuration.data), seed=0).step
+    data = prepare(configuration.data)
+    if catalogue:
+        names = np.arange(1, catalogue + 1).astype(np.str_)
+        data = dataclasses.replace(data, item_count=catalogue, item_names=names)
+    return Trial(configuration, data, seed=0).step
 
 
 def study_plan(arms: int, seeds: int) -> Callable[[], object]:
@@ -74,7 +84,7 @@ def study_plan(arms: int, seeds: int) -> Callable[[], object]:
 
 QUANTITIES: Final = (
     Quantity("users", (1000, 2000, 4000, 8000), lambda n: trial_epoch(data__users=n)),
-    Quantity("items", (500, 2000, 8000, 32000), lambda n: trial_epoch(data__items=n)),
+    Quantity("items", (500, 2000, 8000, 32000), lambda n: trial_epoch(catalogue=n)),
     Quantity("length", (25, 50, 100, 200), lambda n: trial_epoch(data__length=n, data__max_length=n, data__users=250)),
     Quantity("peers (independent)", (1, 2, 4, 8), lambda n: trial_epoch(peers__count=n, peers__coupling="independent")),
     Quantity("peers (med)", (2, 4, 8, 16), lambda n: trial_epoch(peers__count=n, peers__coupling="med")),
@@ -156,7 +166,7 @@ def draw(measured: Measured, path: Path) -> None:
         first = min(sizes)
         growth = [sizes[size][0] / sizes[first][0] for size in sizes]
         axes.loglog([size / first for size in sizes], growth, marker=marker, label=name)
-    axes.axline((1, 1), slope=1, color="0.6", linestyle=":", zorder=0)
+    axes.loglog([1, 64], [1, 64], color="0.6", linestyle=":", zorder=0)
     axes.set(xlabel="times as many", ylabel="times as long")
     axes.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)

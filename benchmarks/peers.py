@@ -17,7 +17,7 @@ import torch
 
 from hail_study.data import Prepared, prepare
 from hail_study.models import family
-from hail_study.study.catalogue import ENCODERS, resolve
+from hail_study.study.catalogue import ENCODERS
 from hail_study.study.configuration import Configuration
 from hail_study.training.trial import Trial
 
@@ -69,12 +69,10 @@ def stepper(encoder: str, count: int, given: argparse.Namespace, data: Prepared)
     """A function that does one training step of `count` peers in some way, on one batch, and returns its seconds."""
     trial = Trial(configuration(encoder, count, given.coupling), data, seed=0, device=given.device)
     trial.network.train()
-    kind = resolve(ENCODERS[encoder])
     batch = max(trial.task.batches(), key=lambda ids: ids.shape[-1])
 
     def step(way: str = "as chosen") -> float:
-        stepwise = patch.object(kind, "stepwise", kind.stepwise and way != "in turn")
-        with patch.object(family, "TOGETHER", WAYS[way]), stepwise:
+        with patch.object(family, "TOGETHER", WAYS[way]):
             _wait(given.device)
             start = _clock(given.device)
             trial._train_step(batch)

@@ -18,7 +18,6 @@ class Encoder(Layer):
 
     Attributes:
         causal: A state sees its own item and earlier ones: trained on next items. Otherwise trained on masked items.
-        stepwise: Computed in many small steps, which cost less for all peers at once, on a CPU as well.
         positional: Learned positions are added to the item embeddings.
         normalised: The embeddings are layer-normalised before dropout.
         head: What follows the encoder and `peers.share: [head]` shares: a layer `norm`, BERT's output transform `dense`
@@ -26,7 +25,6 @@ class Encoder(Layer):
     """
 
     causal: ClassVar[bool] = True
-    stepwise: ClassVar[bool] = False
     positional: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
     head: ClassVar[Literal["none", "norm", "dense"]] = "norm"

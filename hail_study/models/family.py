@@ -39,8 +39,8 @@ class Head(Layer):
 class Family(Layer):
     """Encoders of one kind with what comes before and after them: M peers of each of T trials.
 
-    On a CPU, networks whose states together outgrow its caches are encoded a few at a time, unless their encoder is
-    `stepwise`; fewer at a time compute the same numbers.
+    On a CPU, networks whose states together outgrow its caches are encoded a few at a time, and fewer at a time compute
+    the same numbers.
 
     Args:
         configuration: The trial's.
@@ -93,7 +93,7 @@ class Family(Layer):
 
     def _encode(self, x: Tensor, padding: Tensor) -> Tensor:
         slots = len(x)
-        together = slots if x.is_cuda or self.encoder.stepwise else max(1, TOGETHER // x[0].numel())
+        together = slots if x.is_cuda else max(1, TOGETHER // x[0].numel())
         if together >= slots:
             return self.encoder(x, padding)
         groups = [range(start, min(start + together, slots)) for start in range(0, slots, together)]

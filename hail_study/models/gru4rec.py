@@ -22,8 +22,6 @@ class GRU4Rec(Encoder):
     Trained on every next item of whole histories, as the other causal encoders are, not on session-parallel batches.
     """
 
-    stepwise = True
-
     def __init__(self, settings: Settings, slots: int, max_length: int, streams: Streams) -> None:
         super().__init__(settings, slots, max_length, streams)
         self.layers = nn.ModuleList(GRU(slots, settings.dim) for _ in range(settings.blocks))

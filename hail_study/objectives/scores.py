@@ -160,7 +160,7 @@ class SampledItems(Scores):
     def _gather_own(self, gradient: Tensor, states: Tensor, negatives: Tensor) -> None:
         """Add the products of [T, K, n, M] and states [T, K, n, D] to the rows negatives [T, n, M] of each table."""
         width = max(1, _PRODUCTS[states.device.type] // (gradient[:, :, 0].numel() * states.shape[-1]))
-        parts = (gradient.split(width, 2), states.split(width, 2), negatives.split(width, 1))
+        parts = (torch.split(gradient, width, 2), torch.split(states, width, 2), torch.split(negatives, width, 1))
         for rest, own, ids in zip(*parts, strict=True):
             self._gather((rest[..., None] * own[..., None, :]).flatten(2, 3), ids.flatten(1))
 

@@ -45,7 +45,7 @@ class TrainingRows:
         sizes = [len(users) for users in groups]
         every = np.concatenate([np.empty(0, np.int64), *groups])
         spans = torch.from_numpy(np.stack([self._starts[every], self._lengths[every]])).to(self._device)
-        for users, (starts, lengths) in zip(groups, spans.split(sizes, 1), strict=True):
+        for users, (starts, lengths) in zip(groups, torch.split(spans, sizes, 1), strict=True):
             steps = torch.arange(int(self._lengths[users].max()), device=self._device)
             real = steps < lengths[:, None]  # [B, L + 1]
             yield users, items[(starts[:, None] + steps) * real].long() * real

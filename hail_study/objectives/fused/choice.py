@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hail_study.objectives.chunked import Problem, chunked_loss
+from hail_study.objectives.couplings.base import Coupling
 from hail_study.objectives.couplings.independent import Independent
 from hail_study.objectives.couplings.med import Med
 from hail_study.objectives.fused.loss import fused_loss
@@ -70,7 +71,7 @@ class Case:
         device: Name of it.
     """
 
-    kind: type[Independent] | type[Med]
+    kind: type[Coupling]
     gamma: float
     peers: int
     shared: bool
