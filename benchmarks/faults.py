@@ -4,7 +4,9 @@
 
 Prints a Markdown table: the fault; what the command that met it said and did, and the one that continued; whether
 every trial is recorded once; runs left RUNNING; whether the final table is the same to the byte as that of a study that
-met no fault. All studies share one Ray cluster. Filling a disk needs root, for a small file system of its own.
+met no fault. The driver is killed at random moments of the whole command, from the start of Python to the report: one
+in five before the first trial is over, one in five after the last. All studies share one Ray cluster. Filling a disk
+needs root, for a small file system of its own.
 """
 
 import argparse
@@ -12,12 +14,13 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,7 @@ search: {trials: 3, generation: 3, epochs: 4, space: {training.learning_rate: {l
 seeds: 3
 compute: {checkpoint_seconds: 0}
 """
+_TRIALS = 12
 _FILE = _STUDY.replace(
     "{source: planted, users: 120, items: 60, length: 12, max_length: 12, k_core: 0}",
     "{source: file, path: ratings.csv, max_length: 12, k_core: 0}",
@@ -55,12 +59,14 @@ class Case:
         process: The command that is running.
         said: What it printed.
         gate: Of its MLflow server, where it has one.
+        struck: How far it was when the fault met it.
     """
 
     folder: Path
     gate: Gate | None = None
     process: subprocess.Popen[bytes] | None = None
     said: str = ""
+    struck: str = ""
 
     def start(self) -> None:
         log = (self.folder / "log.txt").open("wb")
@@ -90,6 +96,13 @@ class Case:
     def table(self) -> bytes:
         path = self.folder / "reports" / "faults" / "table.json"
         return path.read_bytes() if path.exists() else b""
+
+    def standing(self) -> str:
+        """How far it is, from what it printed and wrote."""
+        if self.table():
+            return "the report written"
+        log = (self.folder / "log.txt").read_text()
+        return f"{log.count(' finished ')} trials over" if log else "nothing printed yet"
 
     def wait_for_checkpoint(self) -> None:
         while self.running and not list((self.folder / ".hail").rglob("epoch-*.safetensors")):
@@ -131,11 +144,12 @@ def main() -> None:
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder, one_cluster():
-        expected, length = _unbroken(Path(folder))
+        expected, pace = _unbroken(Path(folder))
         faults = _faults()
-        for _ in range(arguments.kills):
-            moment = chance.uniform(0.05, 0.95) * length
-            faults[f"driver killed (SIGKILL) after {moment:.1f} s"] = Fault(_kill_after(moment))
+        for number in range(arguments.kills):
+            faults[f"driver killed (SIGKILL), {number + 1}"] = Fault(
+                pace.kill((number + chance.random()) / arguments.kills)
+            )
         print("| fault | what happened | every trial once | left RUNNING | final table |")
         print("| --- | --- | --- | ---: | --- |", flush=True)
         for number, (name, fault) in enumerate(faults.items()):
@@ -156,10 +170,12 @@ def _faults() -> dict[str, Fault]:
         "checkpoint files torn, driver killed": Fault(_tear),
         "checkpoint disk full for 5 s": Fault(_fill(5), around=small_disk),
         "checkpoint disk full until the command ends": Fault(
-            _fill(None), mend=_free, around=small_disk, look_for="No space"
+            _fill(None), mend=_free, around=small_disk, look_for="^Ended early"
         ),
         "MLflow server gone for 60 s": Fault(_outage("gone"), served, around=server, look_for="does not answer"),
-        "MLflow server answers 500 for 60 s": Fault(_outage("500"), served, around=server, look_for="500"),
+        "MLflow server answers 500 for 60 s": Fault(
+            _outage("500"), served, around=server, look_for="answers with an error"
+        ),
         "a trial wants more than compute.memory": Fault(_nothing, huge, expected="others", look_for="out of memory"),
         "a trial's loss is not a number": Fault(_nothing, wild, expected="others", look_for="diverged"),
         "data file changed while the study runs": Fault(_change, _FILE, expected="file", look_for="changed"),
@@ -170,21 +186,53 @@ def _faults() -> dict[str, Fault]:
 # --- unbroken studies ---------------------------------------------------------------------------------------------
 
 
-def _unbroken(folder: Path) -> tuple[dict[str, bytes], float]:
+@dataclass
+class Pace:
+    """How long a command takes here that nothing breaks.
+
+    Attributes:
+        before: Seconds until the first trial is over.
+        between: Seconds from one trial's end to the next, in the mean.
+        after: Seconds from the end of the last trial to that of the command.
+    """
+
+    before: float
+    between: float
+    after: float
+
+    def kill(self, place: float) -> Callable[[Case], None]:
+        """A SIGKILL at a place between 0 and 1 of the command."""
+        if place < 0.2:
+            return _kill_after(0, place / 0.2 * self.before)
+        if place < 0.8:
+            trials, delay = divmod((place - 0.2) / 0.6 * (_TRIALS - 1), 1)
+            return _kill_after(1 + int(trials), delay * self.between)
+        return _kill_after(_TRIALS, (place - 0.8) / 0.2 * self.after)
+
+
+def _unbroken(folder: Path) -> tuple[dict[str, bytes], Pace]:
     """Name -> table of a study that nothing broke; and how long one takes."""
-    tables, length = {}, 0.0
+    tables = {}
     for name, study in (("planted", _STUDY), ("file", _FILE), ("changed file", _FILE)):
         case = _prepared(folder / name, study)
         if name == "changed file":
-            _change(case)
-        start = time.monotonic()
-        case.start()
-        case.wait()
-        length = length or time.monotonic() - start
+            _append(case)
+        pace = _timed(case)
         tables[name] = case.table()
         if not tables[name]:
             raise RuntimeError(case.said)
-    return tables, length
+    return tables, pace
+
+
+def _timed(case: Case) -> Pace:
+    start = time.monotonic()
+    case.start()
+    case.wait_for_trials(1)
+    first = time.monotonic()
+    case.wait_for_trials(_TRIALS)
+    last = time.monotonic()
+    case.wait()
+    return Pace(first - start, (last - first) / (_TRIALS - 1), time.monotonic() - last)
 
 
 def _prepared(folder: Path, study: str) -> Case:
@@ -226,17 +274,24 @@ def _meet(folder: Path, fault: Fault, expected: dict[str, bytes]) -> str:
             what += f"; again: exit {case.wait()}"
         study = load(folder / "faults.yaml", check_data=False)
         trials = Record(study.file.record, folder).trials("faults")
-    left = int((trials["status"] == "running").sum())
+    left = _left_running(folder)
     once = "yes" if trials["key"].is_unique else "NO"
     return f"{what} | {once} | {left} | {_compared(case, fault, expected, trials)}"
+
+
+def _left_running(folder: Path) -> int:
+    """MLflow runs of any kind: of the study, of its arms, of its trials."""
+    (database,) = (path for name in ("mlflow.db", "server.db") if (path := folder / name).exists())
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT COUNT(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0])
 
 
 def _told(case: Case, status: int, fault: Fault) -> str:
     """Exit status, and the line that tells of the fault."""
     plain = [re.sub(r"\s+", " ", line).strip() for line in case.said.splitlines()]
     found = next((line for line in plain if line and re.search(fault.look_for, line)), "")
-    killed = "killed" if status == -signal.SIGKILL else f"exit {status}"
-    return killed + (f": `{found[:160].replace('|', '/')}`" if found else "")
+    killed = f"killed with {case.struck}" if status == -signal.SIGKILL else f"exit {status}"
+    return killed + (f": `{found[:300].replace('|', '/')}`" if found else "")
 
 
 def _compared(case: Case, fault: Fault, expected: dict[str, bytes], trials: pd.DataFrame) -> str:
@@ -257,9 +312,11 @@ def _nothing(case: Case) -> None:
     """The study itself is the fault."""
 
 
-def _kill_after(seconds: float) -> Callable[[Case], None]:
+def _kill_after(trials: int, seconds: float) -> Callable[[Case], None]:
     def kill(case: Case) -> None:
+        case.wait_for_trials(trials)
         time.sleep(seconds)
+        case.struck = case.standing()
         case.kill()
 
     return kill
@@ -276,6 +333,7 @@ def _kill_worker(case: Case) -> None:
 def _tear(case: Case) -> None:
     """Kill the driver and cut the newest checkpoints in half."""
     case.wait_for_checkpoint()
+    case.struck = case.standing()
     case.kill()
     time.sleep(2)
     for path in (case.folder / ".hail").rglob("epoch-*.safetensors"):
@@ -285,12 +343,17 @@ def _tear(case: Case) -> None:
 def _change(case: Case) -> None:
     """Append an interaction of every user, once something is trained."""
     case.wait_for_trials(2)
+    _append(case)
+
+
+def _append(case: Case) -> None:
     path = case.folder / "ratings.csv"
     path.write_text(path.read_text() + "".join(f"{user},{user % 60},99\n" for user in range(120)))
 
 
 def _change_and_kill(case: Case) -> None:
     _change(case)
+    case.struck = case.standing()
     case.kill()
 
 

@@ -6,11 +6,11 @@ import time
 import traceback
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from hail_study.data import Dataset
 from hail_study.execution.memory import is_out_of_memory
-from hail_study.execution.store import Fenced, Store
+from hail_study.execution.store import Attempt, Fenced, Store
 from hail_study.study import Configuration, TrialSpec
 from hail_study.study.measures import sign
 from hail_study.tasks.task import parameters
@@ -23,8 +23,6 @@ _log = logging.getLogger(__name__)
 PATIENCE: Final = 300.0
 """Seconds for which a store that is full or out of reach is tried again where nothing can go on without it."""
 _WAIT: Final = 2.0
-
-T = TypeVar("T")
 
 
 class SourceLost(RuntimeError):
@@ -53,10 +51,12 @@ class Session:
         self._interval = interval
         self._reported = self._start = spec.piece.start if spec.piece else 0
         self._kept = store.result_metrics(spec.key)
+        self._attempt: Attempt | None = None
         self._opened: Trial | None = None
         self._resumed: int | None = None
-        if self._kept is None:
-            self._attempt = self._patiently(lambda: store.claim(spec.key))
+        self._ended: tuple[dict[str, bytes], dict[str, Any]] | None = None
+        self._notice = ""
+        self._refused: float | None = None
         self._saved = time.monotonic()
 
     def step(self) -> dict[str, Any]:
@@ -64,19 +64,64 @@ class Session:
 
         Returns:
             `entries`: history not yet reported; `epoch`; `value`: the best validation metric so far; `done`; with the
-            first one `resumed`, the epoch that training went on from; and when done `status`, `metrics` (finished) or
-            `error` (failed). A configuration that cannot be trained (it diverges, runs out of memory, raises) fails for
-            good: only lost processes are worth another try.
+            first one `resumed`, the epoch that training went on from; where the store could not be written `notice`,
+            which says why; and when done `status`, `metrics` (finished) or `error` (failed). A configuration that
+            cannot be trained (it diverges, runs out of memory, raises) fails for good: only lost processes are worth
+            another try. Nothing is trained, and no entries come, while a store must be waited for.
+
+        Raises:
+            StoreFull: There was no room in the store for `PATIENCE` seconds.
+            OSError: It could not be written for as long, or a file could not be read.
+            Fenced: Another process has the trial now.
         """
         if self._kept is not None:
             return json.loads(self._kept)  # type: ignore[no-any-return]
+        self._notice = ""
         try:
-            return self._step()
+            result = self._step() if self._claimed() and not self._ended else self._standing()
         except (OSError, Fenced):
             raise
         except Exception as error:
             self._opened = None
             return self._failed(error)
+        if self._ended and self._keep(*self._ended):
+            result |= {name: part for name, part in self._ended[1].items() if name != "entries"}
+        return result | ({"notice": self._notice} if self._notice else {})
+
+    def _claimed(self) -> bool:
+        """Whether the trial is this process's; the store may have to be waited for."""
+        return self._attempt is not None or self._stored(self._claim)
+
+    def _claim(self) -> None:
+        self._attempt = self._store.claim(self._spec.key)
+
+    def _keep(self, files: dict[str, bytes], whole: dict[str, Any]) -> bool:
+        """Whether the store has the trial's result; it may have to be waited for."""
+        assert self._attempt is not None
+        attempt = self._attempt
+        return self._stored(lambda: attempt.save_result(files, json.dumps(whole).encode()))
+
+    def _stored(self, write: Callable[[], None]) -> bool:
+        """Whether the store took what nothing can go on without; if not, the next step tries again.
+
+        Raises:
+            OSError: It has not taken it for `PATIENCE` seconds.
+        """
+        try:
+            write()
+        except OSError as error:
+            self._refused = self._refused or time.monotonic()
+            if time.monotonic() - self._refused >= PATIENCE:
+                raise
+            self._tell(f"{error}; tried again for {PATIENCE:.0f} s")
+            time.sleep(_WAIT)
+            return False
+        self._refused = None
+        return True
+
+    def _tell(self, notice: str) -> None:
+        _log.warning("%s: %s", self._spec.label, notice)
+        self._notice = notice
 
     @property
     def _trial(self) -> Trial:
@@ -110,13 +155,19 @@ class Session:
             self._trial.step()
         entries = self._trial.history[self._reported :]
         self._reported = max(self._reported, self._trial.epoch)
-        result = {"entries": entries, "epoch": self._trial.epoch, "value": self._value(), "done": False}
+        result = self._standing() | {"entries": entries}
         if self._resumed is not None:
             result["resumed"], self._resumed = self._resumed, None
         if self._done:
-            return self._finish(result)
-        self._checkpoint()
+            self._ended = self._end()
+        else:
+            self._checkpoint()
         return result
+
+    def _standing(self) -> dict[str, Any]:
+        """A result with nothing new in it."""
+        value = self._value() if self._opened else None
+        return {"entries": [], "epoch": self._reported, "value": value, "done": False}
 
     @property
     def _done(self) -> bool:
@@ -147,8 +198,8 @@ class Session:
         own = self._trial.history[self._start :]
         return max(own, key=lambda entry: sign(selected) * entry[f"validation/{selected}"], default={})
 
-    def _finish(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Search trials never see test data; confirm trials see it here, once."""
+    def _end(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Files and the whole result. Search trials never see test data; confirm trials see it here, once."""
         files = trial_files(self._trial)
         metrics = self._validation() | self._costs()
         if self._spec.phase == "confirm":
@@ -157,24 +208,8 @@ class Session:
             metrics |= {f"test/{name}": value for name, value in outcomes.metrics().items()}
         if self._spec.piece:
             self._save()
-        finished = result | {"done": True, "status": "finished", "metrics": metrics}
-        whole = {name: part for name, part in finished.items() if name != "resumed"} | {
-            "entries": self._trial.history[self._start :]
-        }
-        self._patiently(lambda: self._attempt.save_result(files, json.dumps(whole).encode()))
-        return finished
-
-    def _patiently(self, action: Callable[[], T]) -> T:
-        """What `action` gives, tried again for `PATIENCE` seconds while the store cannot be written."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return action()
-            except OSError as error:
-                if time.monotonic() >= deadline:
-                    raise
-                _log.warning("%s: %s; trying again", self._spec.label, error)
-                time.sleep(_WAIT)
+        entries = {"entries": self._trial.history[self._start :]}
+        return files, self._standing() | entries | {"done": True, "status": "finished", "metrics": metrics}
 
     def _costs(self) -> dict[str, float]:
         own = self._trial.history[self._start :]
@@ -208,10 +243,11 @@ class Session:
         Raises:
             Fenced: Another process has the trial now.
         """
+        assert self._attempt is not None
         try:
             self._attempt.save(self._trial.epoch, self._trial.state())
         except OSError as error:
-            _log.warning("%s: no checkpoint at epoch %d: %s", self._spec.label, self._trial.epoch, error)
+            self._tell(f"{error}; no checkpoint was kept at epoch {self._trial.epoch}")
         self._saved = time.monotonic()
 
     def _resume(self, trial: Trial) -> None:
@@ -228,18 +264,20 @@ class Session:
 
 
 class GivenUp:
-    """Takes a `Session`'s place where a trial's process was lost too often.
+    """Takes a `Session`'s place where a trial cannot be trained.
 
     Args:
-        reason: Of the last loss.
+        reason: Of the last loss of its process, or why its result cannot be kept.
+        halt: Whether no other trial's could be kept either.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, halt: bool = False) -> None:
         self._reason = reason
+        self._halt = halt
 
     def step(self) -> dict[str, Any]:
-        """The trial's failure, as `Session.step` reports one."""
-        return _failure(self._reason)
+        """The trial's failure, as `Session.step` reports one; with `halt` the study is better ended."""
+        return _failure(self._reason) | ({"halt": self._reason} if self._halt else {})
 
 
 def _failure(error: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from hail_study.execution.budget import Spending
 from hail_study.execution.memory import limit_memory
 from hail_study.execution.room import Room
 from hail_study.execution.session import GivenUp, Session
-from hail_study.execution.store import Store
+from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
@@ -87,7 +87,10 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch; its entry also has a sample of the machine, where one is due."""
-        result = self._session.step()
+        try:
+            result = self._session.step()
+        except StoreFull as full:
+            result = GivenUp(str(full), halt=True).step()
         if result["entries"]:
             *earlier, latest = result["entries"]
             result["entries"] = [*earlier, latest | self._system.sample()]
@@ -117,9 +120,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     Attributes:
         specs: Tune's trial id -> specification of every trial handed out.
         spent: The budget that ended the study, in words.
+        halted: Why no trial can be trained to its end any more, in words.
     """
 
     spent = ""
+    halted = ""
 
     def __init__(
         self, agenda: Agenda, spending: Spending, room: Room, supply: Callable[[TrialSpec], None] = lambda spec: None
@@ -139,20 +144,25 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.spent:
             self.spent = self._spending.spent(time.time(), len(self._under_way))
-        if self.spent:
+        if self.spent or self.halted:
             return str(Searcher.FINISHED)
         self._room.ask(self._agenda.planned - self._agenda.statuses.total())
         if len(self._under_way) >= self._room.slots:
             return None
         spec = self._agenda.next()
-        if spec is not None:
-            self.specs[trial_id] = spec
-            self._under_way.add(trial_id)
+        if spec is None:
+            return Searcher.FINISHED if self._agenda.done else None
+        try:
             self._supply(spec)
-            return {TICKET: Ticket(spec)}
-        return Searcher.FINISHED if self._agenda.done else None
+        except StoreFull as full:
+            self.halted = str(full)
+            return str(Searcher.FINISHED)
+        self.specs[trial_id] = spec
+        self._under_way.add(trial_id)
+        return {TICKET: Ticket(spec)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self.halted = self.halted or (result or {}).get("halt", "")
         spec = self.specs.get(trial_id)
         if spec is not None and spec.key not in self._agenda.arms[spec.arm].outcomes:
             outcome = outcome_of(result, error)
@@ -203,7 +213,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         scheduler = self._of(trial)
-        if scheduler is None or result["done"]:
+        if scheduler is None or result["done"] or not result["entries"]:
             return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return scheduler.on_trial_result(tune_controller, trial, result)  # type: ignore[no-any-return]
 
