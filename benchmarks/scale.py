@@ -79,9 +79,7 @@ def _without_ray(folder: Path, trials: int) -> None:
     costs = simulate(study, record, agenda, clock=time.process_time)
     if costs:
         first, last = (statistics.fmean(part) * 1000 for part in (costs[:100], costs[-100:]))
-        print(
-            f"{len(costs):,} trials: {watch}; CPU a trial {first:.1f} ms (first 100), {last:.1f} ms (last 100)"
-        )
+        print(f"{len(costs):,} trials: {watch}; CPU a trial {first:.1f} ms (first 100), {last:.1f} ms (last 100)")
     _report(study, folder)
     _again(study, folder)
 
@@ -91,10 +89,10 @@ def _with_ray(folder: Path, trials: int) -> None:
     watch = Watch()
     execute(study, Record(study.file.record, folder), folder, Console(file=io.StringIO()), session=SimulatedSession)
     ended = Record(study.file.record, folder).trials("scale")
-    ended = ended[ended["phase"] != "baseline"].sort_values("started")["started"]
-    gaps = ended.diff().dt.total_seconds().dropna() * 1000
+    started = ended.loc[ended["phase"] != "baseline", "started"].sort_values()
+    gaps = started.diff().dt.total_seconds().dropna() * 1000
     print(
-        f"{len(ended):,} trials with Ray: {watch}; from one start to the next {gaps[:100].mean():.1f} ms in the "
+        f"{len(started):,} trials with Ray: {watch}; from one start to the next {gaps[:100].mean():.1f} ms in the "
         f"first 100, {gaps[-100:].mean():.1f} ms in the last 100"
     )
 

@@ -18,7 +18,8 @@ examples:
   hail-study run studies/ablation.yaml --rerun "peers.count=4"     train this arm anew, whatever the record holds
   hail-study run studies/ablation.yaml --address auto      on the Ray cluster that this machine belongs to
 
-exit status: 0 done, 2 bad input, 3 finished with failed trials, 130 interrupted
+exit status: 0 done, 2 bad input or a place that cannot be used (a disk that is full, a record out of reach),
+3 finished with failed trials, 130 interrupted
 """
 
 
