@@ -3,6 +3,7 @@
 python benchmarks/scale.py --trials 1000          agenda, Optuna, record, report
 python benchmarks/scale.py --trials 1000 --ray    and Ray Tune
 python benchmarks/scale.py --plan 100000          a plan only
+python benchmarks/scale.py --trials 10000 --folder big    in a folder that stays; given again, its report only
 
 Times are given by the clock on the wall and, in brackets, of this process on its CPU: others may use the machine too.
 """
@@ -12,6 +13,7 @@ import io
 import resource
 import statistics
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,8 +43,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--plan", type=int, metavar="TRIALS")
+    parser.add_argument("--folder", type=Path, help="default: one that goes when all is measured")
     arguments = parser.parse_args()
-    with TemporaryDirectory() as folder:
+    with nullcontext(arguments.folder) if arguments.folder else TemporaryDirectory() as folder:
         if arguments.plan:
             _plan(Path(folder), arguments.plan)
         elif arguments.ray:
@@ -55,6 +58,7 @@ def _study(folder: Path, trials: int) -> Study:
     """As many arms as give about so many trials, half of them searches."""
     arms = max(2, trials // (2 * _SEEDS))
     levels = ", ".join(f"{0.0001 * (1 + level):.4f}" for level in range(arms - 1))
+    folder.mkdir(exist_ok=True)
     path = folder / "scale.yaml"
     path.write_text(_STUDY.format(levels=levels, seeds=_SEEDS))
     return load(path)
@@ -73,8 +77,9 @@ def _without_ray(folder: Path, trials: int) -> None:
     agenda = open_agenda(study, datasets(study), record.trials(study.file.name))
     watch = Watch()
     costs = simulate(study, record, agenda, clock=time.process_time)
-    first, last = (statistics.fmean(part) * 1000 for part in (costs[:100], costs[-100:]))
-    print(f"{len(costs):,} trials: {watch}; CPU a trial {first:.1f} ms in the first 100, {last:.1f} ms in the last 100")
+    if costs:
+        first, last = (statistics.fmean(part) * 1000 for part in (costs[:100], costs[-100:]))
+        print(f"{len(costs):,} trials: {watch}; CPU a trial {first:.1f} ms (first 100), {last:.1f} ms (last 100)")
     _report(study, folder)
     _again(study, folder)
 
@@ -84,10 +89,10 @@ def _with_ray(folder: Path, trials: int) -> None:
     watch = Watch()
     execute(study, Record(study.file.record, folder), folder, Console(file=io.StringIO()), session=SimulatedSession)
     ended = Record(study.file.record, folder).trials("scale")
-    ended = ended[ended["phase"] != "baseline"].sort_values("started")["started"]
-    gaps = ended.diff().dt.total_seconds().dropna() * 1000
+    started = ended.loc[ended["phase"] != "baseline", "started"].sort_values()
+    gaps = started.diff().dt.total_seconds().dropna() * 1000
     print(
-        f"{len(ended):,} trials with Ray: {watch}; from one start to the next {gaps[:100].mean():.1f} ms in the "
+        f"{len(started):,} trials with Ray: {watch}; from one start to the next {gaps[:100].mean():.1f} ms in the "
         f"first 100, {gaps[-100:].mean():.1f} ms in the last 100"
     )
 

@@ -16,12 +16,12 @@ from urllib.request import Request, urlopen
 
 
 @contextmanager
-def one_cluster() -> Iterator[None]:
+def one_cluster(cpus: int = 2) -> Iterator[None]:
     """A Ray cluster of this machine that commands find by RAY_ADDRESS; its workers are no politer than its drivers."""
     os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
-    ray.init(address="local", num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=cpus, num_gpus=0, include_dashboard=False, log_to_driver=False)
     os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     try:
         yield

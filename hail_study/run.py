@@ -25,7 +25,8 @@ examples:
   python -m hail_study.run --schema > study.schema.json               for editors
 
 `hail-study --help` has the other commands: status, stop, compare, best, data, new, doctor, ui ...
-exit status: 0 done, 2 bad input, 3 finished with failed trials, 130 interrupted
+exit status: 0 done, 2 bad input or a place that cannot be used (a disk that is full, a record out of reach),
+3 finished with failed trials, 130 interrupted
 """
 
 

@@ -38,7 +38,8 @@ examples:
   hail-study best my.yaml --register my-model     into MLflow's model registry
 
 `hail-study COMMAND --help` has each command's options and examples.
-exit status: 0 done, 1 no (a check or a claim), 2 bad input, 3 finished with failed trials, 130 interrupted
+exit status: 0 done, 1 no (a check or a claim), 2 bad input or a place that cannot be used, 3 finished with failed
+trials, 130 interrupted
 """
 
 _EXPECTED: Final = {

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hail_study.commands.exits import DONE, FAILED_TRIALS, INTERRUPTED
+from hail_study.commands.exits import BAD_INPUT, DONE, FAILED_TRIALS, INTERRUPTED
 from hail_study.commands.studyfile import record_of, study_of, study_options
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ examples:
   hail-study run studies/ablation.yaml --rerun "peers.count=4"     train this arm anew, whatever the record holds
   hail-study run studies/ablation.yaml --address auto      on the Ray cluster that this machine belongs to
 
-exit status: 0 done, 2 bad input, 3 finished with failed trials, 130 interrupted
+exit status: 0 done, 2 bad input or a place that cannot be used (a disk that is full, a record out of reach),
+3 finished with failed trials, 130 interrupted
 """
 
 
@@ -53,6 +54,9 @@ def run_study(study: "Study", address: str | None, rerun: list[str]) -> int:
     if ending.table:
         console.print(render_terminal(ending.table))
         console.print(f"Written to {ending.reports[0].parent}", style="dim")
+    if ending.halted:
+        console.print(f"Ended early: {ending.halted}. The same command continues.", soft_wrap=True)
+        return BAD_INPUT
     if ending.spent:
         console.print(f"Ended early: {ending.spent}. With a larger budget the same command continues.")
         return FAILED_TRIALS if ending.failed else DONE

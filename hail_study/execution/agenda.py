@@ -13,7 +13,7 @@ from hail_study.execution.population import Population
 from hail_study.execution.pruning import PruningPlan
 from hail_study.execution.sampling import Proposals, Tried, better_if_less, measurement
 from hail_study.execution.seeds import SeedPlan
-from hail_study.study import Arm, Study, TrialSpec, Value, configure
+from hail_study.study import Arm, Configuration, Study, TrialSpec, Value, configure
 from hail_study.study.schema import Pbt
 
 Status = Literal["finished", "pruned", "failed"]
@@ -58,6 +58,7 @@ class ArmAgenda:
         self._select = arm.configuration.evaluation.select
         self._proposals = Proposals(arm.space, self._search, arm.key, self._select, earlier) if self._search else None
         self._told = 0
+        self._made = "", arm.configuration
         self.seeds = study.file.seed_list
         self.sources: dict[str, ArmAgenda] = {}
         self.specs: dict[str, TrialSpec] = {}
@@ -265,13 +266,19 @@ class ArmAgenda:
             arm_name=self.arm.name,
             phase=phase,
             seed=seed,
-            configuration=configure(self.arm.configuration, changes),
+            configuration=self._configured(changes),
             fingerprint=self.fingerprint,
             code=self._code,
             number=number,
             hyperparameters=dict(hyperparameters),
         )
         return self._learning(spec) if self.sources else spec
+
+    def _configured(self, changes: Mapping[str, Value]) -> Configuration:
+        """An arm's confirm trials differ by their seeds alone: their configuration is made once."""
+        if repr(changes) != self._made[0]:
+            self._made = repr(changes), configure(self.arm.configuration, changes)
+        return self._made[1]
 
 
 class Agenda:

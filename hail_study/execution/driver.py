@@ -99,6 +99,7 @@ class Ending:
         complete: Every trial of the study has ended.
         failed: Trials that failed; running the study again tries them again.
         spent: The budget that ended the study before it was complete, in words; empty where none did.
+        halted: What kept trials from being trained to their end, in words; empty where nothing did.
         table: Its results so far; None where no trial has finished.
         reports: Files written.
     """
@@ -106,6 +107,7 @@ class Ending:
     complete: bool
     failed: int = 0
     spent: str = ""
+    halted: str = ""
     table: "Table | None" = None
     reports: tuple[Path, ...] = ()
 
@@ -157,10 +159,10 @@ def execute(
     try:
         idle = [f"remove {part}: changes nothing, the reference is without it" for part in study.idle]
         _tell(console, [*idle, *taken.told, *outdated(study, agenda, trials)])
-        spent = _tune(study, agenda, data, record, store, console, address, trials, session)
-        spent = "" if agenda.done else spent
+        searcher = _tune(study, agenda, data, record, store, console, address, trials, session)
+        spent = "" if agenda.done else searcher.spent
         record.spend(spent)
-        ending = replace(_report(study, record, directory, agenda), spent=spent)
+        ending = replace(_report(study, record, directory, agenda), spent=spent, halted=searcher.halted)
         if spent:
             record.describe(f"Ended early: {spent}.")
         for path in ending.reports:
@@ -202,8 +204,8 @@ def _tune(
     address: str | None,
     trials: pd.DataFrame,
     session: "type[Session] | None",
-) -> str:
-    """Train; returns the budget that ended it, in words, or nothing."""
+) -> "StudySearcher":
+    """Train; returns the searcher, which knows whether a budget or a fault ended it."""
     recorder = Recorder(record, store, agenda)
     # Ray takes SIGTERM for itself when it starts, so the handler comes after it.
     with (
@@ -227,7 +229,7 @@ def _tune(
             trainable = _trainable(study.file.compute, None if hosts else work)
             _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
-    return searcher.spent
+    return searcher
 
 
 def _spending(study: Study, trials: pd.DataFrame) -> Spending:

@@ -25,6 +25,9 @@ class Observer(Protocol):
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         """One epoch was trained (an entry of `Trial.history`); after a loss the same epoch may come twice."""
 
+    def noticed(self, text: str) -> None:
+        """Something is wrong that may mend itself, such as a store that is full."""
+
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         """The trial is over."""
 
@@ -51,6 +54,8 @@ class Events(Callback):  # type: ignore[misc]
                 observer.taken_up(_spec(trial), result.get("node", result["hostname"]), result["resumed"])
             for entry in result.get("entries", ()):
                 observer.epoch(_spec(trial), entry)
+            if "notice" in result:
+                observer.noticed(result["notice"])
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         result = trial.last_result

@@ -175,14 +175,15 @@ class Host:
     def _report(self, member: Member, error: Exception | None = None) -> None:
         """Hand over what an epoch gave, unless it was one that had been reported before a pack failed."""
         try:
-            if member.session is None or self._worker is None:
+            session = member.session
+            if session is None or self._worker is None:
                 raise error or Unknown(member.spec.key)
-            found = self._worker.sampled(member.session.report(error))
+            found = self._worker.outcome(lambda: session.report(error))
         except Exception as lost:
             self._answer(member, lost)
             return
         member.seconds += sum(entry["seconds"] for entry in found["entries"])
-        if found["entries"] or found["done"]:
+        if found["entries"] or found["done"] or "notice" in found:
             self._answer(member, found | {"node": self._worker.node, "share": member.seconds})
 
     def _answer(self, member: Member, answer: dict[str, Any] | Exception) -> None:

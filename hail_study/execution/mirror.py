@@ -38,6 +38,9 @@ class Mirror:
     def epoch(self, spec: TrialSpec, entry: Mapping[str, float]) -> None:
         """See `started`."""
 
+    def noticed(self, text: str) -> None:
+        """See `started`."""
+
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         if spec.phase != "search":
             return

@@ -16,6 +16,8 @@ from hail_study.study import TrialSpec
 from hail_study.study.measures import sign
 
 _VISIBLE_ARMS = 24
+_QUIET = 60.0
+"""Seconds after a notice for which others, which will be of the same kind, are not shown."""
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Progress:
         self._console = console
         self._running: dict[str, _Running] = {}
         self._pace = Pace()
+        self._noticed = float("-inf")
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "Progress":
@@ -78,6 +81,11 @@ class Progress:
         running.epoch = int(entry["epoch"])
         value = entry[f"validation/{spec.configuration.evaluation.select}"]
         running.value = value if running.value is None else better(spec, running.value, value)
+
+    def noticed(self, text: str) -> None:
+        if time.monotonic() - self._noticed >= _QUIET:
+            self._noticed = time.monotonic()
+            self._console.print(Text(text, style="yellow"), soft_wrap=True)
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         self._running.pop(spec.key, None)

@@ -37,6 +37,9 @@ class Recorder:
         metrics = {name: value for name, value in entry.items() if name != "epoch"}
         self._record.epoch(spec.key, int(entry["epoch"]), metrics)
 
+    def noticed(self, text: str) -> None:
+        """What may mend itself is not recorded."""
+
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
         if spec.key not in self._started:  # its process was lost before it began
             self.started(spec)

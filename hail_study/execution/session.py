@@ -6,11 +6,11 @@ import time
 import traceback
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from hail_study.data import Dataset
 from hail_study.execution.memory import is_out_of_memory
-from hail_study.execution.store import Fenced, Store
+from hail_study.execution.store import Attempt, Fenced, Store
 from hail_study.execution.ticket import failure
 from hail_study.study import Configuration, TrialSpec
 from hail_study.study.measures import sign
@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 PATIENCE: Final = 300.0
 """Seconds for which a store that is full or out of reach is tried again where nothing can go on without it."""
 _WAIT: Final = 2.0
-
-T = TypeVar("T")
 
 
 class SourceLost(RuntimeError):
@@ -54,10 +52,12 @@ class Session:
         self._interval = interval
         self._reported = self._start = spec.piece.start if spec.piece else 0
         self._kept = store.result_metrics(spec.key)
+        self._attempt: Attempt | None = None
         self._opened: Trial | None = None
         self._resumed: int | None = None
-        if self._kept is None:
-            self._attempt = self._patiently(lambda: store.claim(spec.key))
+        self._ended: tuple[dict[str, bytes], dict[str, Any]] | None = None
+        self._notice = ""
+        self._refused: float | None = None
         self._saved = time.monotonic()
 
     def step(self) -> dict[str, Any]:
@@ -65,19 +65,27 @@ class Session:
 
         Returns:
             `entries`: history not yet reported; `epoch`; `value`: the best validation metric so far; `done`; with the
-            first one `resumed`, the epoch that training went on from; and when done `status`, `metrics` (finished) or
-            `error` (failed). A configuration that cannot be trained (it diverges, runs out of memory, raises) fails for
-            good: only lost processes are worth another try.
+            first one `resumed`, the epoch that training went on from; where the store could not be written `notice`,
+            which says why; and when done `status`, `metrics` (finished) or `error` (failed). A configuration that
+            cannot be trained (it diverges, runs out of memory, raises) fails for good: only lost processes are worth
+            another try. Nothing is trained, and no entries come, while a store must be waited for.
+
+        Raises:
+            StoreFull: There was no room in the store for `PATIENCE` seconds.
+            OSError: It could not be written for as long, or a file could not be read.
+            Fenced: Another process has the trial now.
         """
         if self._kept is not None:
             return json.loads(self._kept)  # type: ignore[no-any-return]
-        return self._guarded(self._step)
+        self._notice = ""
+        return self._guarded(lambda: self._step() if self._goes_on() else self._standing())
 
     # --- in a pack ----------------------------------------------------------------------------------------------
 
     def ready(self) -> Trial | None:
-        """The training of which an epoch is due, for whoever trains it with others; None where none is left."""
-        if self._kept is not None or self._done:
+        """The training of which an epoch is due, for whoever trains it with others; None where none is due."""
+        self._notice = ""
+        if self._kept is not None or not self._goes_on() or self._done:
             return None
         self._turn()
         return self._trial
@@ -88,7 +96,7 @@ class Session:
         def outcome() -> dict[str, Any]:
             if error is not None:
                 raise error
-            return self._report()
+            return self._report() if self._attempt and not self._ended else self._standing()
 
         return json.loads(self._kept) if self._kept is not None else self._guarded(outcome)
 
@@ -99,14 +107,59 @@ class Session:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _guarded(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What `action` gives, or the trial's failure; what another try may mend is raised."""
+        """What `action` gives, or the trial's failure; what another try may mend is raised.
+
+        A trial ends when the store has its result.
+        """
         try:
-            return action()
+            result = action()
         except (OSError, Fenced):
             raise
         except Exception as error:
             self._opened = None
             return self._failed(error)
+        if self._ended and self._keep(*self._ended):
+            result |= {name: part for name, part in self._ended[1].items() if name != "entries"}
+        return result | ({"notice": self._notice} if self._notice else {})
+
+    def _goes_on(self) -> bool:
+        """Whether there may be more to train, by this process."""
+        return self._claimed() and not self._ended
+
+    def _claimed(self) -> bool:
+        """Whether the trial is this process's; the store may have to be waited for."""
+        return self._attempt is not None or self._stored(self._claim)
+
+    def _claim(self) -> None:
+        self._attempt = self._store.claim(self._spec.key)
+
+    def _keep(self, files: dict[str, bytes], whole: dict[str, Any]) -> bool:
+        """Whether the store has the trial's result; it may have to be waited for."""
+        assert self._attempt is not None
+        attempt = self._attempt
+        return self._stored(lambda: attempt.save_result(files, json.dumps(whole).encode()))
+
+    def _stored(self, write: Callable[[], None]) -> bool:
+        """Whether the store took what nothing can go on without; if not, the next step tries again.
+
+        Raises:
+            OSError: It has not taken it for `PATIENCE` seconds.
+        """
+        try:
+            write()
+        except OSError as error:
+            self._refused = self._refused or time.monotonic()
+            if time.monotonic() - self._refused >= PATIENCE:
+                raise
+            self._tell(f"{error}; tried again for {PATIENCE:.0f} s")
+            time.sleep(_WAIT)
+            return False
+        self._refused = None
+        return True
+
+    def _tell(self, notice: str) -> None:
+        _log.warning("%s: %s", self._spec.label, notice)
+        self._notice = notice
 
     @property
     def _trial(self) -> Trial:
@@ -143,13 +196,19 @@ class Session:
     def _report(self) -> dict[str, Any]:
         entries = self._trial.history[self._reported :]
         self._reported = max(self._reported, self._trial.epoch)
-        result = {"entries": entries, "epoch": self._trial.epoch, "value": self._value(), "done": False}
+        result = self._standing() | {"entries": entries}
         if self._resumed is not None:
             result["resumed"], self._resumed = self._resumed, None
         if self._done:
-            return self._finish(result)
-        self._checkpoint()
+            self._ended = self._end()
+        else:
+            self._checkpoint()
         return result
+
+    def _standing(self) -> dict[str, Any]:
+        """A result with nothing new in it."""
+        value = self._value() if self._opened else None
+        return {"entries": [], "epoch": self._reported, "value": value, "done": False}
 
     @property
     def _done(self) -> bool:
@@ -180,8 +239,8 @@ class Session:
         own = self._trial.history[self._start :]
         return max(own, key=lambda entry: sign(selected) * entry[f"validation/{selected}"], default={})
 
-    def _finish(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Search trials never see test data; confirm trials see it here, once."""
+    def _end(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Files and the whole result. Search trials never see test data; confirm trials see it here, once."""
         files = trial_files(self._trial)
         metrics = self._validation() | self._costs()
         if self._spec.phase == "confirm":
@@ -190,24 +249,8 @@ class Session:
             metrics |= {f"test/{name}": value for name, value in outcomes.metrics().items()}
         if self._spec.piece:
             self._save()
-        finished = result | {"done": True, "status": "finished", "metrics": metrics}
-        whole = {name: part for name, part in finished.items() if name != "resumed"} | {
-            "entries": self._trial.history[self._start :]
-        }
-        self._patiently(lambda: self._attempt.save_result(files, json.dumps(whole).encode()))
-        return finished
-
-    def _patiently(self, action: Callable[[], T]) -> T:
-        """What `action` gives, tried again for `PATIENCE` seconds while the store cannot be written."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return action()
-            except OSError as error:
-                if time.monotonic() >= deadline:
-                    raise
-                _log.warning("%s: %s; trying again", self._spec.label, error)
-                time.sleep(_WAIT)
+        entries = {"entries": self._trial.history[self._start :]}
+        return files, self._standing() | entries | {"done": True, "status": "finished", "metrics": metrics}
 
     def _costs(self) -> dict[str, float]:
         own = self._trial.history[self._start :]
@@ -241,10 +284,11 @@ class Session:
         Raises:
             Fenced: Another process has the trial now.
         """
+        assert self._attempt is not None
         try:
             self._attempt.save(self._trial.epoch, self._trial.state())
         except OSError as error:
-            _log.warning("%s: no checkpoint at epoch %d: %s", self._spec.label, self._trial.epoch, error)
+            self._tell(f"{error}; no checkpoint was kept at epoch {self._trial.epoch}")
         self._saved = time.monotonic()
 
     def _resume(self, trial: Trial) -> None:

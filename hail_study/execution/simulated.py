@@ -33,7 +33,7 @@ class SimulatedSession(Session):
 
     def __init__(self, spec: TrialSpec, prepared: Dataset, store: Store, device: str, interval: float) -> None:
         self._spec = spec
-        self._attempt = store.claim(spec.key)
+        self._hold = store.claim(spec.key)
         self._curve = curve(spec)
         self._epoch = 0
 
@@ -46,7 +46,7 @@ class SimulatedSession(Session):
         result = {"entries": entries, "epoch": self._epoch, "value": best, "done": self._epoch == len(self._curve)}
         if result["done"]:
             result |= {"status": "finished", "metrics": metrics(self._spec, self._curve)}
-            self._attempt.save_result(files(self._spec), json.dumps(result).encode())
+            self._hold.save_result(files(self._spec), json.dumps(result).encode())
         return result
 
 

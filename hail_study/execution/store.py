@@ -18,6 +18,8 @@ from uuid import uuid4
 
 from pyarrow import fs
 
+from hail_study.record.disk import NO_SPACE, occupied
+
 _ATTEMPT: Final = re.compile(r"(\d{6})-[0-9a-f]{8}$")
 _CHECKPOINT: Final = re.compile(r"(epoch-\d{6})-([0-9a-f]{8})\.safetensors$")
 _CLAIM: Final = "claim"
@@ -29,6 +31,10 @@ _COMPLETE: Final = "metrics.json"
 
 class Fenced(Exception):
     """Another process has taken the trial up since; this one must stop."""
+
+
+class StoreFull(OSError):
+    """There is no room in the store; the message says where, how much is left, and what to do."""
 
 
 class Store:
@@ -177,18 +183,28 @@ class Store:
         """Write a file that appears whole or not at all.
 
         Raises:
+            StoreFull: There is no room for it.
             OSError: It could not be written.
         """
         path = f"{self._root}/{folder}"
         partial = f"{path}/.{uuid4().hex}.partial"
-        self._fs.create_dir(path, recursive=True)
         try:
+            self._fs.create_dir(path, recursive=True)
             with self._fs.open_output_stream(partial) as stream:
                 stream.write(blob)
             self._fs.move(partial, f"{path}/{name}")
-        except OSError:
+        except OSError as error:
             self.discard(partial)
+            if error.errno in NO_SPACE:
+                raise StoreFull(self._full()) from error
             raise
+
+    def _full(self) -> str:
+        room = occupied(Path(self._root)) if "://" not in self.uri else ""
+        return (
+            f"compute.storage {self.uri} on {socket.gethostname()} is full{room}; free some space there, or move the "
+            "folder and name its new place in compute.storage"
+        )
 
     def discard(self, path: str) -> None:
         """Remove a file, if it is there."""

@@ -35,18 +35,20 @@ class Ticket:
 
 
 class GivenUp:
-    """Takes a `Session`'s place where a trial's process was lost too often.
+    """Takes a `Session`'s place where a trial cannot be trained.
 
     Args:
-        reason: Of the last loss.
+        reason: Of the last loss of its process, or why its result cannot be kept.
+        halt: Whether no other trial's could be kept either.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, halt: bool = False) -> None:
         self._reason = reason
+        self._halt = halt
 
     def step(self) -> dict[str, Any]:
-        """The trial's failure, as `Session.step` reports one."""
-        return failure(self._reason)
+        """The trial's failure, as `Session.step` reports one; with `halt` the study is better ended."""
+        return failure(self._reason) | ({"halt": self._reason} if self._halt else {})
 
 
 class Unknown(LookupError):

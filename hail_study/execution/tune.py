@@ -16,6 +16,7 @@ from hail_study.execution.budget import Spending
 from hail_study.execution.hosts import Hosts
 from hail_study.execution.room import Room
 from hail_study.execution.session import Session
+from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET, GivenUp, Ticket
 from hail_study.execution.worker import Work, Worker
 from hail_study.study import Asha, Search, TrialSpec
@@ -37,7 +38,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """One epoch; its entry also has a sample of the machine, where one is due."""
-        return self._worker.sampled(self._session.step())
+        return self._worker.outcome(self._session.step)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
@@ -58,9 +59,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     Attributes:
         specs: Tune's trial id -> specification of every trial handed out.
         spent: The budget that ended the study, in words.
+        halted: Why no trial can be trained to its end any more, in words.
     """
 
     spent = ""
+    halted = ""
 
     def __init__(
         self,
@@ -87,21 +90,26 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.spent:
             self.spent = self._spending.spent(time.time(), len(self._under_way))
-        if self.spent:
+        if self.spent or self.halted:
             return str(Searcher.FINISHED)
         self._room.ask(self._agenda.planned - self._agenda.statuses.total())
         if len(self._under_way) >= self._room.slots:
             return None
         spec = self._agenda.next()
-        if spec is not None:
-            self.specs[trial_id] = spec
-            self._under_way.add(trial_id)
+        if spec is None:
+            return Searcher.FINISHED if self._agenda.done else None
+        try:
             self._supply(spec)
-            host = self._hosts.place(spec) if self._hosts else None
-            return {TICKET: Ticket(spec, self._datasets.get(spec.fingerprint), host)}
-        return Searcher.FINISHED if self._agenda.done else None
+        except StoreFull as full:
+            self.halted = str(full)
+            return str(Searcher.FINISHED)
+        self.specs[trial_id] = spec
+        self._under_way.add(trial_id)
+        host = self._hosts.place(spec) if self._hosts else None
+        return {TICKET: Ticket(spec, self._datasets.get(spec.fingerprint), host)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self.halted = self.halted or (result or {}).get("halt", "")
         spec = self.specs.get(trial_id)
         if spec is not None and spec.key not in self._agenda.arms[spec.arm].outcomes:
             outcome = outcome_of(result, error)
@@ -155,7 +163,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         scheduler = self._of(trial)
-        if scheduler is None or result["done"]:
+        if scheduler is None or result["done"] or not result["entries"]:
             return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         return scheduler.on_trial_result(tune_controller, trial, result)  # type: ignore[no-any-return]
 

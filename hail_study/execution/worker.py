@@ -1,7 +1,7 @@
 """A process that trains: what it is told once, and the trials it opens."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 
 from hail_study.execution.memory import limit_memory
 from hail_study.execution.session import Session
-from hail_study.execution.store import Store
+from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
+from hail_study.execution.ticket import GivenUp
 from hail_study.study import TrialSpec
 from hail_study.study.plugins import activate
 
@@ -73,8 +74,13 @@ class Worker:
         self._system.begin()
         return self._work.session(spec, ray.get(data), self._store, self.device, self._work.interval)
 
-    def sampled(self, result: dict[str, Any]) -> dict[str, Any]:
-        """A session's result, its latest epoch with a sample of the machine, where one is due."""
+    def outcome(self, found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What a session finds, its latest epoch with a sample of the machine where one is due; or why no trial can be
+        kept, where there is no room for its result."""
+        try:
+            result = found()
+        except StoreFull as full:
+            return GivenUp(str(full), halt=True).step()
         if result["entries"]:
             *earlier, latest = result["entries"]
             result["entries"] = [*earlier, latest | self._system.sample()]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -103,3 +104,13 @@ def history(points: Iterable[Point]) -> pd.DataFrame:
     frame["metric"] = frame["metric"].map({stored: names.curve(stored) for stored in frame["metric"].unique()})
     frame["value"] = frame["value"].map(_measured)
     return frame.astype({"run_id": "str", "epoch": "int64", "metric": "str", "value": "float64"})
+
+
+def numbers(path: Path) -> pd.DataFrame:
+    """A Parquet file of plain numbers; a report reads thousands of them, and pandas' own way takes twice as long."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        table = file.read(use_threads=False)
+    columns = zip(table.column_names, table.columns, strict=True)
+    return pd.DataFrame({name: column.to_numpy() for name, column in columns})

@@ -228,10 +228,10 @@ class Record:
         Raises:
             RecordError: The run has none.
         """
-        import pandas as pd
+        from hail_study.record import frames
 
         with self.artifact(run_id, "ranks.parquet") as path:
-            return pd.read_parquet(path)
+            return frames.numbers(path)
 
     @contextmanager
     def artifact(self, run_id: str, path: str) -> Iterator[Path]:
@@ -249,10 +249,10 @@ class Record:
         Raises:
             RecordError: The run has none.
         """
-        import pandas as pd
+        from hail_study.record import frames
 
-        with tempfile.TemporaryDirectory() as scratch:
-            return pd.read_parquet(self._read(lambda: self._reader.artifact(run_id, "outcomes.parquet", Path(scratch))))
+        with self.artifact(run_id, "outcomes.parquet") as path:
+            return frames.numbers(path)
 
     def finished(self, study_name: str) -> set[str]:
         """Keys of the trials that need not be run again: finished or pruned."""

@@ -31,6 +31,7 @@ class SqliteReader:
         assert location.database is not None
         self._location = location
         self._database = location.database
+        self._artifacts: dict[str, str] = {}
 
     def runs(self, study: str) -> list[StoredRun]:
         return self._read(study, whole=True)
@@ -46,6 +47,7 @@ class SqliteReader:
             columns = "run_uuid, runs.name, status, start_time, end_time, artifact_uri"
             rows = connection.execute(f"SELECT {columns} {_RUNS} ORDER BY start_time, run_uuid", (study,))
             runs = {row[0]: StoredRun(*row) for row in rows}
+            self._artifacts |= {run.run_id: run.artifacts for run in runs.values()}
             for run, key, value in connection.execute(f"SELECT run_uuid, key, value FROM tags WHERE {_OURS}", (study,)):
                 runs[run].tags[key] = value
             if whole:
@@ -71,17 +73,21 @@ class SqliteReader:
                 yield Point(run, step, sys.intern(key), float("nan") if is_nan else value)
 
     def artifact(self, run_id: str, path: str, scratch: Path) -> Path:
-        with self._connect() as connection:
-            row = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
-        if row is None:
-            raise RecordError(f"record: {self._database}: no run {run_id}")
-        recorded = local_folder(row[0])
+        uri = self._artifacts.get(run_id) or self._place(run_id)
+        recorded = local_folder(uri)
         if recorded is None:
-            raise RecordError(f"record: {self._database}: the artifacts of run {run_id} are at {row[0]}")
+            raise RecordError(f"record: {self._database}: the artifacts of run {run_id} are at {uri}")
         for folder in (recorded, *self._moved(recorded)):
             if (folder / path).is_file():
                 return folder / path
         raise RecordError(f"record: run {run_id} has no artifact {path}: looked in {recorded}")
+
+    def _place(self, run_id: str) -> str:
+        with self._connect() as connection:
+            row = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
+        if row is None:
+            raise RecordError(f"record: {self._database}: no run {run_id}")
+        return str(row[0])
 
     def _moved(self, recorded: Path) -> Iterator[Path]:
         """Where the artifacts are if the record and its folder were moved or copied together."""

@@ -61,13 +61,23 @@ class Results:
 
     def of(self, arm: "Arm", phase: str = "confirm") -> pd.DataFrame:
         """All trials of an arm in a phase, whatever became of them."""
-        return self.trials[(self.trials["arm_key"] == arm.key) & (self.trials["phase"] == phase)]
+        return self._trials.get((arm.key, phase), self.trials.iloc[:0])
+
+    @cached_property
+    def _trials(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """Arm key and phase -> trials: with many arms, looking for each in all of them is most of a report's time."""
+        return {(str(arm), str(phase)): rows for (arm, phase), rows in self.trials.groupby(["arm_key", "phase"])}
 
     def finished(self, arm: "Arm") -> pd.DataFrame:
         """The confirm trials of an arm that finished, indexed by seed."""
-        trials = self.of(arm)
-        finished: pd.DataFrame = trials[trials["status"] == "finished"].set_index("seed")
-        return finished
+        if arm.key not in self._finished:
+            trials = self.of(arm)
+            self._finished[arm.key] = trials[trials["status"] == "finished"].set_index("seed")
+        return self._finished[arm.key]
+
+    @cached_property
+    def _finished(self) -> dict[str, pd.DataFrame]:
+        return {}
 
     def data(self, arm: "Arm") -> str:
         """Fingerprint of the data an arm was trained on; empty where it has no trial."""
@@ -173,11 +183,21 @@ class Results:
         if other is None:
             return np.empty((0, 0))
         try:
-            ours, theirs = self.user_gains(arm, metric), self.user_gains(other, metric)
+            ours, theirs = self.user_gains(arm, metric), self._others_gains(other, metric)
         except RecordError:
             return np.empty((0, 0))
         difference = (ours - theirs).dropna(how="all").dropna(axis=1)
         return difference.to_numpy(dtype=np.float64)
+
+    def _others_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
+        """`user_gains` of an arm that others are compared with, kept: it is asked for once for each of them."""
+        if (arm.key, metric) not in self._gains:
+            self._gains[arm.key, metric] = self.user_gains(arm, metric)
+        return self._gains[arm.key, metric]
+
+    @cached_property
+    def _gains(self) -> dict[tuple[str, str], pd.DataFrame]:
+        return {}
 
     @cached_property
     def baselines(self) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from hail_study.execution import execute
 from hail_study.execution.simulated import SimulatedSession
+from hail_study.execution.store import StoreFull
 from hail_study.record import Record
 from hail_study.report import results
 from hail_study.report.write import written
@@ -32,10 +33,10 @@ def run(local_ray, tmp_path, monkeypatch):
     path = tmp_path / "scheduled.yaml"
     path.write_text(STUDY)
 
-    def go(*overrides):
+    def go(*overrides, session=SimulatedSession):
         study, said = load(path, overrides), io.StringIO()
         record = Record(study.file.record, tmp_path)
-        ending = execute(study, record, tmp_path, Console(file=said, width=200), session=SimulatedSession)
+        ending = execute(study, record, tmp_path, Console(file=said, width=200), session=session)
         return ending, Record(study.file.record, tmp_path).trials("scheduled"), said.getvalue()
 
     return go
@@ -82,6 +83,27 @@ def test_a_spent_budget_ends_the_study_with_what_it_has(run, budget, said):
     assert longer.table.stops == ()
     assert set(trials["key"]) <= set(whole["key"])
     assert whole["key"].is_unique
+
+
+class Full(SimulatedSession):
+    """The store has room for search trials only."""
+
+    def step(self):
+        if self._spec.phase == "confirm":
+            raise StoreFull("compute.storage /small is full")
+        return super().step()
+
+
+def test_a_store_that_stays_full_ends_the_study_with_what_it_has(run):
+    ending, trials, _ = run(session=Full)
+    assert ending.halted == "compute.storage /small is full"
+    ended = trials.groupby("phase")["status"].agg(set).to_dict()
+    assert ended == {"baseline": {"finished"}, "search": {"finished"}, "confirm": {"failed"}}
+    assert (trials["phase"] == "confirm").sum() <= 2, "no further ones are started"
+    longer, whole, _ = run()
+    assert (longer.complete, longer.halted) == (True, "")
+    assert whole["key"].is_unique
+    assert set(whole["status"]) == {"finished"}
 
 
 def test_searches_are_copied_once_to_an_optuna_storage(run, tmp_path):

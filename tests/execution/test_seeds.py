@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from hail_study.execution.agenda import Agenda, Outcome
+from hail_study.report.family import Family
+from hail_study.report.statistics import Verdict
 from hail_study.study import StudyError, load
 from hail_study.study.sequential import nominal_levels, normal_levels
 
@@ -91,6 +93,31 @@ def test_looking_often_does_not_raise_the_false_positive_rate(spending, step):
         spread = (squares[:, look - 1] - look * mean**2) / (look - 1)
         wrong |= np.abs(mean) > t.isf(level / 2, look - 1) * np.sqrt(spread / look)
     assert wrong.mean() == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / studies) ** 0.5)
+
+
+def test_verdicts_err_no_more_often_than_the_level(tmp_path):
+    """A/A studies: the agenda hands out trials and seeds, the report judges; a larger table is in analysis/."""
+    study = study_of(tmp_path, STUDY.replace("[1, 2, 4]", "[1, 2]").replace("max: 20", "max: 30, spending: pocock"))
+    family = Family("ndcg@10", 1, 0.95, None, study.file.seeds)
+    naive = Family("ndcg@10", 1, 0.95)
+    studies, wrong, wrong_naively = 200, 0, 0
+    for number in range(studies):
+        noise = np.random.default_rng(number).normal(size=(2, 30))
+        agenda = Agenda(study, {arm.key: "data" for arm in study.arms}, "code")
+        while spec := agenda.next():
+            score = float(noise[int(spec.arm != study.reference.key), spec.seed])
+            agenda.tell(spec, Outcome("finished", 0.0, {"test/ndcg@10": score}))
+        differences = list(noise[1] - noise[0])
+        used = len(agenda.arms[study.arms[1].key].seeds)
+        wrong += differs(family, differences[:used])
+        wrong_naively += any(differs(naive, differences[:look]) for look in study.file.seeds.looks)
+    most = 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5
+    assert wrong / studies <= most
+    assert wrong_naively / studies > most, "looking as often without a correction errs more"
+
+
+def differs(family, differences):
+    return family.judge(family.joint(differences)) in (Verdict.BETTER, Verdict.WORSE)
 
 
 def test_with_many_pairs_the_levels_are_those_of_a_known_variance():

@@ -86,7 +86,9 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_trial(tiny, tiny_d
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Attempt, "save", full)
-    assert run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]["status"] == "finished"
+    results = run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))
+    assert results[-1]["status"] == "finished"
+    assert "no checkpoint was kept at epoch 1" in results[0]["notice"]
 
 
 def test_a_result_that_cannot_be_kept_is_an_error_worth_another_try(tiny, tiny_data, store, monkeypatch):
@@ -96,27 +98,34 @@ def test_a_result_that_cannot_be_kept_is_an_error_worth_another_try(tiny, tiny_d
     monkeypatch.setattr(Attempt, "save_result", full)
     monkeypatch.setattr("hail_study.execution.session.PATIENCE", 0.0)
     with pytest.raises(OSError, match="No space left"):
-        run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))
+        run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=3600))
 
 
-def test_a_store_that_is_full_for_a_while_costs_no_trial(tiny, tiny_data, store, monkeypatch):
-    real, refusals = Attempt.save_result, iter([28, 28])
+@pytest.mark.parametrize("written", [(Store, "claim"), (Attempt, "save_result")])
+def test_a_store_that_is_full_for_a_while_costs_no_trial_and_is_told_of(tiny, tiny_data, store, monkeypatch, written):
+    kind, method = written
+    real, refusals = getattr(kind, method), iter([28, 28])
 
-    def full_for_a_while(attempt, *given):
+    def full_for_a_while(place, *given):
         if error := next(refusals, None):
             raise OSError(error, "No space left on device")
-        real(attempt, *given)
+        return real(place, *given)
 
-    monkeypatch.setattr(Attempt, "save_result", full_for_a_while)
+    monkeypatch.setattr(kind, method, full_for_a_while)
     monkeypatch.setattr("hail_study.execution.session._WAIT", 0.0)
-    assert run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]["status"] == "finished"
-    assert next(refusals, None) is None
+    results = run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=3600))
+    assert results[-1]["status"] == "finished"
+    assert [entry["epoch"] for result in results for entry in result["entries"]] == [1, 2, 3]
+    notices = [result["notice"] for result in results if "notice" in result]
+    assert len(notices) == 2
+    assert all("No space left" in notice for notice in notices)
 
 
 def test_a_worker_whose_trial_was_given_to_another_stops(tiny, tiny_data, store):
     stale = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)
     stale.step()
     live = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)
+    live.step()
     with pytest.raises(Fenced):
         stale.step()
     assert run(live)[-1]["status"] == "finished"

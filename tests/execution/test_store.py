@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hail_study.execution.store import Fenced, Store
+from hail_study.execution.store import Fenced, Store, StoreFull
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(store, monkeypatch):
             return open("/dev/full", "wb", buffering=0)
 
     inner, store._fs = store._fs, FullDisk()
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StoreFull, match=r"compute.storage .* is full \(.* free\); free some space"):
         attempt.save(2, os.urandom(1 << 16))
     store._fs = inner
     assert list(store.checkpoints("key")) == [b"whole"]

@@ -1,6 +1,7 @@
 """A store that fails for a while costs time; one that is gone is reported; nothing is written twice."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
+from sqlalchemy.exc import OperationalError
 
 from hail_study.record import Record, RecordError
 from hail_study.record.faults import explain, is_transient
@@ -108,6 +110,36 @@ def test_refused_access_names_the_remedy(code: str) -> None:
     error = RestException({"error_code": code, "message": "You are not authenticated"})
     assert not is_transient(error)
     assert "MLFLOW_TRACKING_PASSWORD" in explain(error, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "failed with exception HTTPConnectionPool(host='host', port=5000): Max retries exceeded with url: /x "
+            "(Caused by ResponseError('too many 500 error responses'))",
+            "answers with an error: 500 Internal Server Error",
+        ),
+        ("failed with error code 502 != 200. Response body: '<html>" + "x" * 400, "answers with an error: 502 Bad"),
+        ("failed with timeout exception HTTPConnectionPool(...): Read timed out.", "does not answer (timeout)"),
+    ],
+)
+def test_an_error_is_one_short_line(text: str, said: str) -> None:
+    line = explain(MlflowException(f"API request to http://host:5000/x {text}"), PLACE)
+    assert line.startswith("record: http://host:5000 ")
+    assert said in line
+    assert len(line) < 100
+
+
+def test_a_full_disk_is_named_with_what_is_left(tmp_path: Path) -> None:
+    place = Location("sqlite:///mlflow.db", (tmp_path / "kept").as_uri(), tmp_path / "mlflow.db")
+    for error in (
+        OSError(28, "No space left on device", str(tmp_path / "kept" / "1" / "ranks.parquet")),
+        OSError(28, "No space left on device"),
+        OperationalError("INSERT", {}, Exception("database or disk is full")),
+    ):
+        assert is_transient(error)
+        assert re.search(rf"the disk of {tmp_path}/\S+ is full \(\S+ .B of \S+ .B free\)", explain(error, place))
 
 
 @pytest.mark.parametrize(
