@@ -88,6 +88,35 @@ def local_ray():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """A server of this process that speaks S3, with a bucket named `studies`; what a client's environment needs."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    address, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{address}:{port}",
+        "AWS_ACCESS_KEY_ID": "key-of-the-test",
+        "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, setting in environment.items():
+            patch.setenv(name, setting)
+        pytest.importorskip("boto3").client("s3").create_bucket(Bucket="studies")
+    yield environment
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3, monkeypatch) -> str:
+    """The URI of a bucket that this process reaches."""
+    for name, setting in s3.items():
+        monkeypatch.setenv(name, setting)
+    return "s3://studies"
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory) -> Iterator:
     """Headless Chromium that keeps what pages log."""

@@ -29,6 +29,7 @@ from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
 from hail_study.study.dependencies import unselected
+from hail_study.study.sections import without_password
 
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
@@ -366,6 +367,13 @@ def _keys(study: Study, names: Sequence[str]) -> list[str]:
 
 
 def storage(compute: Compute, directory: Path) -> str:
-    """Where a study's checkpoints are kept: a URI, or a folder made absolute."""
-    named = compute.storage or os.environ.get("HAIL_STORAGE") or ".hail"
+    """Where a study's checkpoints are kept: a URI, or a folder made absolute.
+
+    Raises:
+        StudyError: `HAIL_STORAGE` holds a password, which messages would show.
+    """
+    try:
+        named = compute.storage or without_password(os.environ.get("HAIL_STORAGE", "")) or ".hail"
+    except ValueError as error:
+        raise StudyError([Problem(f"HAIL_STORAGE: {error}", "", Place(0, 0, "environment"))]) from error
     return named if "://" in named else str((directory / named).resolve())

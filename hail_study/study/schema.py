@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from hail_study.study.configuration import Base, Data, PlantedData
 from hail_study.study.outputs import Metrics, RecordSettings
-from hail_study.study.sections import Changes, Positive, Scalar, Section, Value, distinct
+from hail_study.study.sections import Changes, Positive, Scalar, Section, Uri, Value, distinct
 
 
 class Add(Section):
@@ -188,7 +188,7 @@ class Search(Section):
         str | None, Field(description="Name of a study in the same record whose search trials are learned from.")
     ] = None
     mirror: Annotated[
-        str | None, Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard.")
+        Uri | None, Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard.")
     ] = None
     scheduler: Annotated[
         Annotated[Literal["none", "asha", "hyperband", "median", "pbt"], AfterValidator(_scheduler), Tag("text")]
@@ -257,7 +257,7 @@ class Compute(Section):
     ] = 600
     checkpoint_seconds: Annotated[float, Field(ge=0, description="Least time between a trial's checkpoints.")] = 5
     storage: Annotated[
-        str | None,
+        Uri | None,
         Field(
             description="Folder or URI (s3://...) of checkpoints, reachable from every node. Default: HAIL_STORAGE in "
             "the environment, else .hail."

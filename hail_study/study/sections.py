@@ -1,5 +1,6 @@
 """What every mapping of a study file has in common, and the types its values are made of."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +49,21 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+_PASSWORD: Final = re.compile(r"[\w+.-]+://[^/@]*:(?!\d+(/|$))[^@]*@")
+"""A user and a password before the host, even a secret key with a slash in it, but no port."""
+
+
+def without_password(uri: str) -> str:
+    """A URI as it is.
+
+    Raises:
+        ValueError: It holds a password.
+    """
+    if _PASSWORD.match(uri):
+        raise ValueError("credentials do not belong into a study file or a command line; give them by the environment")
+    return uri
+
+
 def _check_metric(value: str) -> str:
     if not known(value):
         raise PydanticCustomError("metric", UNKNOWN)
@@ -61,6 +77,7 @@ Metric = Annotated[
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Uri = Annotated[str, AfterValidator(without_password)]
 FilePath = Annotated[Path, Strict(False)]
 Scalar = bool | int | float | str | None
 Value = Scalar | list[Scalar]

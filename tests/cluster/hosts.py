@@ -42,6 +42,8 @@ MaxSessions 100
 MaxStartups 100
 """
 
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""However the test's process ends, its hosts end with it."""
 _CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 
 
@@ -49,7 +51,7 @@ def reason_not_here() -> str | None:
     """Why there can be no hosts on this machine; None where there can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "hosts need root on Linux, for network namespaces"
-    missing = [name for name in ("ip", "unshare", "rsync", "ssh-keygen") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "unshare", "setpriv", "rsync", "ssh-keygen") if shutil.which(name) is None]
     missing += [] if Path("/usr/sbin/sshd").exists() else ["sshd"]
     if missing:
         return f"hosts need openssh-server, iproute2, util-linux and rsync; not found: {', '.join(missing)}"
@@ -81,6 +83,9 @@ class Host:
         self.home = self._folder / "home"
         self._space, self._link = f"{network.tag}-{number}", f"{network.tag}v{number}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def boot(self) -> None:
+        """Make its folders and its link, and start it."""
         self._prepare()
         self._connect()
         self.start()
@@ -104,17 +109,17 @@ class Host:
             "link set lo up",
             f"addr add {self.address}/24 dev eth0",
             "link set eth0 up",
-            f"route add default via {self._network.address(254)}",
+            f"route add default via {self._network.address(253)}",  # nobody: Ray wants a route, nothing may leave
         ):
             _ip("-n", self._space, *command.split())
 
     def start(self) -> None:
-        """Boot; returns when ssh answers."""
+        """Start it, for the first time or after `kill`; returns when ssh answers. It ends with the test's process."""
         inside = _INSIDE.format(name=self.name, home=self._folder)
         spaces = ["--pid", "--fork", "--kill-child", "--mount-proc", "--mount", "--uts", "--ipc"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["ip", "netns", "exec", self._space, "unshare", *spaces, "bash", "-c", inside],
+                [*_WITH_US, "ip", "netns", "exec", self._space, "unshare", *spaces, "bash", "-c", inside],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,10 +129,10 @@ class Host:
 
     def kill(self) -> None:
         """Lose the host at once, every process of it."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        time.sleep(0.2)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            time.sleep(0.2)
 
     def remove(self) -> None:
         """Lose the host and its link for good."""
@@ -210,6 +215,7 @@ class Network:
         """Plug a new host in."""
         host = Host(self, len(self.hosts) + 1, name)
         self.hosts.append(host)
+        host.boot()
         return host
 
     def remove(self) -> None:

@@ -20,6 +20,9 @@ from onprem import ROOT, Cluster, environment
 
 _NOISE: Final = ("INFO", "VINFO", "VVINFO", "VWARN", "WARN", "Shared connection", "Warning: Permanently")
 
+_PATIENCE: Final = 900
+"""Seconds for a page, on a busy machine."""
+
 
 def main() -> None:
     """Make the journey."""
@@ -67,7 +70,7 @@ class Journey:
         """Without the launcher's own chatter, and with folders as their user would write them."""
         lines = [line for line in text.splitlines() if not any(word in line for word in _NOISE)]
         text = "\n".join(lines) + "\n" if len(lines) > 1 else text.strip()
-        for host in (self._cluster.laptop, self._cluster.head, *self._cluster.workers):
+        for host in self._cluster.hosts:
             text = text.replace(str(host.home), "~")
         return text.replace(str(self._folder), "/mnt")
 
@@ -76,7 +79,7 @@ class Journey:
         tunnel = subprocess.Popen(self._cluster.laptop.command(f"hail-study ui {self._cluster.file}"))
         try:
             wait = "until curl -sf -o /dev/null http://127.0.0.1:5000/health; do sleep 1; done"
-            self._cluster.laptop.run(f"timeout 300 bash -c '{wait}'")
+            self._cluster.laptop.run(f"timeout {_PATIENCE} bash -c '{wait}'", timeout=_PATIENCE)
             found = "http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + name
             answer = self._cluster.laptop.run(f"curl -s '{found}'").stdout
             experiment = answer.partition('"experiment_id": "')[2].partition('"')[0]
@@ -88,11 +91,12 @@ class Journey:
 
     def _shoot(self, page: str, name: str) -> None:
         options = "--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1500,1000"
-        wait = "--virtual-time-budget=60000 --timeout=90000"
+        wait = f"--virtual-time-budget=60000 --timeout={_PATIENCE * 1000}"
         target = (self._output / name).resolve()
         self._cluster.laptop.run(
-            f"timeout 200 chromium {options} {wait} --user-data-dir=$HOME/browser --screenshot={target} '{page}'",
+            f"timeout {_PATIENCE} chromium {options} {wait} --user-data-dir=$HOME/browser --screenshot={target} '{page}'",
             check=False,
+            timeout=_PATIENCE,
         )
 
     def _trials(self, name: str) -> None:

@@ -7,6 +7,7 @@ import yaml
 from hosts import Host, Network
 
 ROOT = Path(__file__).parent.parent.parent
+_INSTALLING = ("test -x ~/venv", "~/venv/bin/pip")
 
 
 class Cluster:
@@ -15,38 +16,46 @@ class Cluster:
     Args:
         network: Where the hosts are; it must export what `environment` gives.
         checkout: The folder the laptop's user is in.
-        workers: How many there are at first.
-        cpus: Of each host, as Ray is told.
+        workers: How many there are.
+        head_cpus: What Ray is told the head has; every worker has one.
+        wanted: Workers that `ray up` starts; default: all.
     """
 
-    def __init__(self, network: Network, workers: int, checkout: Path = ROOT, cpus: int = 1) -> None:
-        self._network, self._checkout, self._cpus = network, checkout, cpus
+    def __init__(
+        self, network: Network, workers: int, checkout: Path = ROOT, head_cpus: int = 1, wanted: int | None = None
+    ) -> None:
+        self._network, self._checkout, self._head_cpus = network, checkout, head_cpus
         self.laptop = network.add("laptop")
         self.head = network.add("head")
         self.workers = [network.add(f"worker-{number}") for number in range(1, workers + 1)]
         self.file = self.laptop.home / "onprem.yaml"
-        self.file.write_text(yaml.safe_dump(self.content(), sort_keys=False))
+        self.want(workers if wanted is None else wanted)
         self.laptop.run("ray get-auth-token --generate")
 
-    def content(self) -> dict[str, object]:
-        """The cluster file."""
+    @property
+    def hosts(self) -> list[Host]:
+        """All of them."""
+        return [self.laptop, self.head, *self.workers]
+
+    def want(self, workers: int) -> None:
+        """Write the cluster file, with so many workers to be started."""
+        self.file.write_text(yaml.safe_dump(self._content(workers), sort_keys=False))
+
+    def _content(self, wanted: int) -> dict[str, object]:
         found = yaml.safe_load((ROOT / "deploy" / "onprem.yaml").read_text())
         addresses = [worker.address for worker in self.workers]
-        found |= {"cluster_name": self._network.tag, "setup_commands": ["chmod 600 ~/.ray/auth_token"]}
-        found |= {"min_workers": len(addresses), "max_workers": len(addresses)}
+        found["cluster_name"] = self._network.tag
+        found["setup_commands"] = [line for line in found["setup_commands"] if not line.startswith(_INSTALLING)]
+        found |= {"min_workers": wanted, "max_workers": len(addresses)}
         found["provider"] |= {"head_ip": self.head.address, "worker_ips": addresses}
         found["auth"] = {"ssh_user": "root", "ssh_private_key": str(self._network.key)}
-        for name in ("head_start_ray_commands", "worker_start_ray_commands"):
-            found[name] = [self._small(line) for line in found[name]]
+        for name, cpus in {"head_start_ray_commands": self._head_cpus, "worker_start_ray_commands": 1}.items():
+            found[name] = [_small(line, cpus) for line in found[name]]
         return found
 
-    def _small(self, line: str) -> str:
-        options = f"ray start --num-cpus={self._cpus} --object-store-memory=200000000 --disable-usage-stats "
-        return line.replace("ray start ", options)
-
-    def up(self) -> str:
+    def up(self, *options: str) -> str:
         """`ray up`; returns what it printed."""
-        return self.say(f"ray up --yes --no-config-cache {self.file}")
+        return self.say(" ".join(["ray up --yes --no-config-cache", *options, str(self.file)]))
 
     def down(self) -> str:
         """`ray down`; returns what it printed. Workers' Ray is stopped first: left alone it ends a minute later."""
@@ -73,12 +82,17 @@ class Cluster:
                 return status
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not {nodes} nodes after {seconds} s:\n{status}")
-            time.sleep(2)
+            time.sleep(3)
 
     def drive(self, line: str, host: Host | None = None) -> str:
         """Run a line in the folder of studies on the head (or another host); returns what it printed."""
         done = (host or self.head).run(f"cd ~/study && {line}", timeout=3600)
         return done.stdout + done.stderr
+
+
+def _small(line: str, cpus: int) -> str:
+    options = f"ray start --num-cpus={cpus} --object-store-memory=200000000 --disable-usage-stats "
+    return line.replace("ray start ", options)
 
 
 def environment(storage: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,15 @@ from pathlib import Path
 from hosts import Host, wait_for_port
 
 PORT = 5443
+_DEPLOYED = Path(__file__).parent.parent.parent / "deploy" / "mlflow"
+_POSTGRESQL = Path("/usr/lib/postgresql")
+
+
+def reason_not_here() -> str | None:
+    """Why there can be no server on this machine; None where there can."""
+    if not list(_POSTGRESQL.glob("*/bin/initdb")) or shutil.which("openssl") is None:
+        return "an MLflow server needs Debian's postgresql, and openssl"
+    return None
 
 
 class MlflowServer:
@@ -21,23 +31,23 @@ class MlflowServer:
 
     Attributes:
         uri: To track to.
+        address: Of its host.
+        artifacts: The folder that it keeps runs' files in.
         password: Of the user `hail`, MLflow's administrator here.
         certificate: By which clients know the server.
     """
 
     def __init__(self, host: Host, folder: Path) -> None:
-        self._host, self._folder = host, folder
+        self._host, self._folder, self.address = host, folder, host.address
         self.uri = f"https://{host.address}:{PORT}"
+        self.artifacts = folder / "artifacts"
         self.password, self._database_password = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
         self.certificate = folder / "certificate.pem"
         self._data = folder / "postgres"
         self._make_certificate()
         self._make_database()
-        (folder / "auth.ini").write_text(
-            "[mlflow]\ndefault_permission = NO_PERMISSIONS\n"
-            f"database_uri = sqlite:///{folder}/auth.db\nadmin_username = hail\nadmin_password = {self.password}\n"
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-        )
+        settings = (_DEPLOYED / "auth.ini").read_text().replace("/auth/auth.db", f"{folder}/auth.db")
+        (folder / "auth.ini").write_text(settings)
         self.start()
 
     @property
@@ -54,6 +64,7 @@ class MlflowServer:
         """Start the server; returns when it listens."""
         environment = {
             "PGPASSWORD": self._database_password,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self.password,
             "MLFLOW_AUTH_CONFIG_PATH": str(self._folder / "auth.ini"),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self._database_password,
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"{self._host.address}:{PORT}",
@@ -62,7 +73,7 @@ class MlflowServer:
         command = [
             *("mlflow", "server", "--host", self._host.address, "--port", str(PORT), "--workers", "1"),
             *("--backend-store-uri", f"postgresql://mlflow@/mlflow?host={self._data}"),
-            *("--artifacts-destination", str(self._folder / "artifacts"), "--serve-artifacts"),
+            *("--artifacts-destination", str(self.artifacts), "--serve-artifacts"),
             *("--app-name", "basic-auth", "--uvicorn-opts", tls),
         ]
         exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
@@ -109,6 +120,6 @@ class MlflowServer:
 
     def _postgres(self, line: str) -> None:
         """A command of PostgreSQL's, as its own user."""
-        tools = max(Path("/usr/lib/postgresql").glob("*/bin"))
+        tools = max(_POSTGRESQL.glob("*/bin"))
         user = "setpriv --reuid postgres --regid postgres --clear-groups"
         self._host.run(f"cd {self._data} && PATH={tools}:$PATH {user} bash -c {shlex.quote(line)}")

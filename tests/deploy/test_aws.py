@@ -113,10 +113,12 @@ def test_a_worker_may_touch_checkpoints_and_nothing_else():
 
 
 def test_every_shell_line_is_valid_bash(config):
+    """In the brackets that Ray puts around it, which a here-document must not swallow."""
     onprem = yaml.safe_load((ROOT / "deploy" / "onprem.yaml").read_text())
     for file in (config, onprem):
         for name, lines in file.items():
             if name.endswith("commands"):
                 for line in lines:
-                    subprocess.run(["bash", "-n", "-c", line], check=True)
+                    read = subprocess.run(["bash", "-n", "-c", f"true && ({line})"], capture_output=True, text=True)
+                    assert (read.returncode, read.stderr) == (0, ""), line
     subprocess.run(["bash", "-n", ROOT / "deploy" / "aws" / "prepare.sh"], check=True)
