@@ -59,5 +59,5 @@ def _probe(arm: Arm, prepared: Dataset) -> float:
     from hail_study.training import Trial
 
     torch.set_num_threads(1)
-    chosen = {"data.select.method": "random"} if arm.configuration.data.select.method == "color" else {}
+    chosen = {"data.select.method": "random"} if arm.sources else {}
     return Trial(configure(arm.configuration, chosen), prepared, seed=0).time_epoch(_PROBE_SECONDS)
