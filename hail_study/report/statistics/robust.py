@@ -15,7 +15,7 @@ Statistic = Callable[[Array], float]
 def iqm(scores: Values) -> float:
     """Interquartile mean: the mean of the middle half of all scores, of whatever data set and seed.
 
-    As `scipy.stats.trim_mean(scores, 0.25)`, which takes ten times as long: too long for every draw of a bootstrap.
+    The same as `scipy.stats.trim_mean(scores, 0.25)`, which is too slow for every draw of a bootstrap.
     """
     ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=None)
     cut = ordered.size // 4
