@@ -13,8 +13,13 @@ Statistic = Callable[[Array], float]
 
 
 def iqm(scores: Values) -> float:
-    """Interquartile mean: the mean of the middle half of all scores, of whatever data set and seed."""
-    return float(stats.trim_mean(np.asarray(scores, dtype=np.float64), 0.25, axis=None))
+    """Interquartile mean: the mean of the middle half of all scores, of whatever data set and seed.
+
+    The same as `scipy.stats.trim_mean(scores, 0.25)`, which is too slow for every draw of a bootstrap.
+    """
+    ordered = np.sort(np.asarray(scores, dtype=np.float64), axis=None)
+    cut = ordered.size // 4
+    return float(ordered[cut : ordered.size - cut].mean())
 
 
 def stratified_interval(

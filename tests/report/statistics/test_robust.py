@@ -9,6 +9,12 @@ def test_iqm_is_the_mean_of_the_middle_half() -> None:
     assert iqm([[1, 2, 3, 100], [4, 5, 6, -100]]) == pytest.approx(np.mean([2, 3, 4, 5]))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 11])
+def test_iqm_is_scipys_trimmed_mean(size: int) -> None:
+    scores = np.random.default_rng(size).normal(size=(size, 3))
+    assert iqm(scores) == pytest.approx(stats.trim_mean(scores, 0.25, axis=None))
+
+
 def test_profile_is_the_share_above_each_threshold() -> None:
     assert performance_profile([[0.1, 0.2], [0.3, 0.4]], [0.0, 0.2, 0.25, 0.4]) == pytest.approx([1, 0.5, 0.5, 0])
 
