@@ -1,10 +1,12 @@
-"""What a trial costs beside its training: this harness against bare Ray Tune with its MLflow callback, in one run.
+"""What a trial costs beside its training: this harness, bare Ray Tune with its MLflow callback, Optuna alone.
 
     python benchmarks/overhead.py --trials 60 > analysis/results/harness/overhead.md
 
-Both run trials of five epochs that train nothing, on one Ray cluster with two slots and reused actors, and write the
-same 14 metrics an epoch to an MLflow database (SQLite). Bare Tune gets its best settings: a class Trainable, other
-loggers off. They take turns, so that a busy machine is busy for both; start-up is taken off by a first short run each.
+The first two run trials of five epochs that train nothing, on one Ray cluster with two slots and reused actors, and
+write the same 14 metrics an epoch to an MLflow database (SQLite). Bare Tune gets its best settings: a class Trainable,
+other loggers off. Optuna alone, in an SQLite storage, asks for a hyperparameter and reports the metric that decides: it
+has no processes and no record of curves. They take turns, so that a busy machine is busy for all; start-up is taken off
+by a first short run each.
 """
 
 import argparse
@@ -55,7 +57,11 @@ def main() -> None:
     import ray
 
     ray.init(address="local", num_cpus=_SLOTS, num_gpus=0, include_dashboard=False, log_to_driver=False)
-    kinds: dict[str, Callable[[Path, int], None]] = {"hail-study": _ours, "Ray Tune, MLflowLoggerCallback": _bare}
+    kinds: dict[str, Callable[[Path, int], None]] = {
+        "hail-study": _ours,
+        "Ray Tune, MLflowLoggerCallback": _bare,
+        "Optuna alone": _optuna,
+    }
     rows: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for turn in range(arguments.turns):
         for kind, run in kinds.items():
@@ -116,6 +122,20 @@ def _bare(folder: Path, trials: int) -> None:
         tune_config=tune.TuneConfig(max_concurrent_trials=_SLOTS, reuse_actors=True),
         run_config=tune.RunConfig(storage_path=str(folder / "tune"), callbacks=[callback], verbose=0),
     ).fit()
+
+
+def _optuna(folder: Path, trials: int) -> None:
+    import optuna
+
+    def nothing(trial: optuna.Trial) -> float:
+        trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+        for epoch in range(_EPOCHS):
+            trial.report(0.5, epoch)
+        return 0.5
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(storage=f"sqlite:///{folder}/optuna.db", direction="maximize")
+    study.optimize(nothing, n_trials=trials, n_jobs=_SLOTS)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def server(folder: Path) -> Iterator[Gate]:
 
 
 def _wait_for(backend: str) -> None:
-    for _ in range(600):
-        with suppress(URLError, ConnectionError), urlopen(f"{backend}/health"):
+    for _ in range(3000):
+        with suppress(URLError, OSError), urlopen(f"{backend}/health", timeout=10):
             return
         time.sleep(0.2)
     raise RuntimeError("the MLflow server does not start")

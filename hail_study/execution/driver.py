@@ -329,7 +329,7 @@ def _tuner(
     from hail_study.execution.tune import scheduler_for
 
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
-    file = study.file
+    file, events = study.file, Events(observers)
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -343,7 +343,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name=f"{file.name}-tune",
             storage_path=store.uri,
-            callbacks=[Losses(file.compute.retries), Events(observers)],
+            callbacks=[Losses(file.compute.retries, events.notice), events],
             failure_config=tune.FailureConfig(max_failures=-1),
             verbose=0,
         ),

@@ -54,8 +54,13 @@ class Events(Callback):  # type: ignore[misc]
                 observer.taken_up(_spec(trial), result.get("node", result["hostname"]), result["resumed"])
             for entry in result.get("entries", ()):
                 observer.epoch(_spec(trial), entry)
-            if "notice" in result:
-                observer.noticed(result["notice"])
+        if "notice" in result:
+            self.notice(result["notice"])
+
+    def notice(self, text: str) -> None:
+        """Pass on what is wrong and may mend itself."""
+        for observer in self._observers:
+            observer.noticed(text)
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         result = trial.last_result

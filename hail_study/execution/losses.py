@@ -1,6 +1,8 @@
 """Lost processes are counted against a trial, lost nodes are not."""
 
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +24,28 @@ class Losses(Callback):  # type: ignore[misc]
 
     Args:
         retries: Of each trial.
+        tell: Given a line about each loss, in place of the traceback that Tune would print.
     """
 
-    def __init__(self, retries: int) -> None:
+    def __init__(self, retries: int, tell: Callable[[str], None]) -> None:
         self._retries = retries
+        self._tell = tell
+        logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """See `Events.__getstate__`."""
+        return {"_retries": self._retries}
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Tune starts the trial again; one that is given up then only says so."""
-        reason = loss_of(trial)
-        if _NODE.search(reason):
-            return
-        ticket = Ticket.of(trial)
-        ticket.losses += 1
+        reason, ticket = loss_of(trial), Ticket.of(trial)
+        if not _NODE.search(reason):
+            ticket.losses += 1
         if ticket.losses > self._retries:
             ticket.given_up = reason
             trial.max_failures = 0
+        else:
+            self._tell(f"{ticket.spec.label}: {reason.splitlines()[0]}; it goes on from its last checkpoint")
 
 
 def loss_of(trial: TuneTrial) -> str:

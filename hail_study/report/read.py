@@ -226,8 +226,9 @@ class Results:
         return {}
 
     def provenance(self) -> dict[str, Any]:
-        """What the trials were made of: enough to see whether two tables may be compared."""
-        made = self.trials[self.trials["phase"] != "search"]
+        """What the table was made of: enough to see whether two may be compared. Baselines on earlier data are not."""
+        confirmed = self.trials["phase"] == "confirm"
+        made = self.trials[confirmed | self.trials["run_id"].isin(self.baselines["run_id"])]
         return {
             "data": sorted(set(made["fingerprint"].dropna().astype(str))),
             "code": sorted(set(made["code"].dropna().astype(str))),

@@ -76,6 +76,12 @@ def test_a_record_without_a_finished_trial_says_so(study, make_record) -> None:
         results(record, study)
 
 
+def test_baselines_on_earlier_data_are_not_what_a_table_was_made_of(record, study) -> None:
+    for row in record.rows:
+        row["fingerprint"] = "old" if row["phase"] == "baseline" else "new"
+    assert results(record, study).provenance()["data"] == ["new"]
+
+
 def test_the_report_says_what_its_trials_ran_on(record, study) -> None:
     record.made_with = [
         {"run_id": row["run_id"], "git.commit": "abc", "git.dirty": "false", "version.torch": torch, "python": "3.11.2"}
