@@ -87,8 +87,12 @@ def pip(words: list[str]) -> None:
 
 
 def python(words: list[str]) -> None:
-    assert words[0] == "-m"
-    assert importlib.util.find_spec(words[1])
+    """A module, or a script whose help names the options that it is given."""
+    if words[0] == "-m":
+        assert importlib.util.find_spec(words[1])
+        return
+    asked = subprocess.run([sys.executable, ROOT / words[0], "--help"], capture_output=True, text=True, check=True)
+    assert all(word in asked.stdout for word in words[1:] if word.startswith("--"))
 
 
 PROGRAMS: dict[str, Callable[[list[str]], None]] = {
