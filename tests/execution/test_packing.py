@@ -299,8 +299,10 @@ def test_members_of_a_lost_host_go_on_from_their_checkpoints(local_ray, tmp_path
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         killing = pool.submit(kill_a_host, over)
-        ending, trials, _ = study_of(path, "compute.pack=3", "compute.concurrent=3", "compute.checkpoint_seconds=0")
-        over.set()
+        try:
+            ending, trials, _ = study_of(path, "compute.pack=3", "compute.concurrent=3", "compute.checkpoint_seconds=0")
+        finally:
+            over.set()
         assert killing.result()
     assert ending.complete
     assert set(trials["status"]) == {"finished"}
