@@ -53,11 +53,13 @@ def data_files(study: "Study") -> list[Path]:
 def remote_line(place: str, overrides: list[str], detach: bool) -> str:
     """What the head's shell is given: a driver that outlives the connection, and its output for as long as that lasts.
 
-    The driver runs in a session of its own; a connection that breaks ends only the watching.
+    The driver runs in a session of its own; a connection that breaks ends only the watching. The file is there before
+    either starts: `tail` would not wait for it.
     """
     log = shlex.quote(_log(Path(place)))
     driver = shlex.join(["hail-study", "run", place, *overrides, "--address", "auto"])
-    start = f"cd ~/{FOLDER} && {{ PYTHONUNBUFFERED=1 setsid --wait {driver} > {log} 2>&1 < /dev/null & }}"
+    run = f"PYTHONUNBUFFERED=1 setsid --wait {driver} >> {log} 2>&1 < /dev/null"
+    start = f"cd ~/{FOLDER} && : > {log} && {{ {run} & }}"
     return start if detach else f"{start}; driver=$!; tail -n +1 --pid=$driver -f {log}; wait $driver"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from hail_study.record.connection import import_client
 from hail_study.record.errors import RecordError
 
 if TYPE_CHECKING:
@@ -47,6 +48,25 @@ def save(client: "MlflowClient", run_id: str, uri: str, source: Path, folder: st
         client.log_artifacts(run_id, str(source), folder or None)
     else:
         client.log_artifact(run_id, str(source), folder or None)
+
+
+def fetch(uri: str, path: str, scratch: Path) -> Path:
+    """A copy of an artifact that is not local.
+
+    Args:
+        uri: Where the run keeps its artifacts.
+        path: Of the artifact, relative.
+        scratch: A folder for the copy.
+
+    Raises:
+        RecordError: `path` leads outside.
+        Exception: What MLflow or the store's client raise where there is no such artifact, or no store.
+    """
+    check_relative(path)
+    import_client()
+    from mlflow.artifacts import download_artifacts
+
+    return Path(download_artifacts(artifact_uri=f"{uri.rstrip('/')}/{path}", dst_path=str(scratch)))
 
 
 def check_relative(folder: str) -> None:

@@ -52,7 +52,7 @@ class Connection:
 
 
 def _open(location: Location) -> "MlflowClient":
-    client = _import_client()
+    client = import_client()
     if location.database is None:
         return _checked(client, location)
     with sqlite_file.opening(location.database):
@@ -77,7 +77,7 @@ def _checked(client: "type[MlflowClient]", location: Location) -> "MlflowClient"
         raise
 
 
-def _import_client() -> "type[MlflowClient]":
+def import_client() -> "type[MlflowClient]":
     """Import MLflow with its telemetry off and its messages, which the writer words better, silenced.
 
     The import leaves about a million objects that live for ever; unless they are frozen, every full collection walks

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from hail_study.record import names
-from hail_study.record.artifacts import local_folder
+from hail_study.record.artifacts import fetch, local_folder
 from hail_study.record.errors import RecordError
 from hail_study.record.location import Location
 from hail_study.record.stored import Point, StoredRun
@@ -76,7 +76,7 @@ class SqliteReader:
         uri = self._artifacts.get(run_id) or self._place(run_id)
         recorded = local_folder(uri)
         if recorded is None:
-            raise RecordError(f"record: {self._database}: the artifacts of run {run_id} are at {uri}")
+            return fetch(uri, path, scratch)
         for folder in (recorded, *self._moved(recorded)):
             if (folder / path).is_file():
                 return folder / path

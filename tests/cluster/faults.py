@@ -5,7 +5,8 @@
 A head, two workers and an MLflow server with PostgreSQL behind it, each a host of its own (`hosts.py`). Workers can
 reach neither the server nor its database. Written: the exit status of the command that met the fault and, where that is
 not 0, of the one that continued; whether the final table is the same to the byte; trials recorded twice; runs left
-RUNNING; failed trials; and the epochs that were trained again, in all and the most of one trial (`hail.repeated`).
+RUNNING; failed trials; how often a process had to take a trial up again (`hail.nodes`); and the epochs that were
+trained again, in all and the most of one trial (`hail.repeated`).
 """
 
 import argparse
@@ -132,6 +133,7 @@ def _row(where: Ground, title: str, name: str, status: int, expected: str) -> li
     os.environ.update(where.server.credentials)
     trials = _trials(name)
     kinds = [trial.data.tags["hail.key"] for trial in trials]
+    moves = sum(len(trial.data.tags.get("hail.nodes", "").split()[1:]) for trial in trials)
     repeated = [int(trial.data.tags.get("hail.repeated", "0")) for trial in trials]
     cells = [
         title,
@@ -140,6 +142,7 @@ def _row(where: Ground, title: str, name: str, status: int, expected: str) -> li
         str(len(kinds) - len(set(kinds))),
         str(sum(trial.info.status == "RUNNING" for trial in trials)),
         str(sum(trial.info.status == "FAILED" for trial in trials)),
+        str(moves),
         str(sum(repeated)),
         str(max(repeated, default=0)),
     ]
@@ -159,7 +162,17 @@ def _trials(name: str) -> list[Any]:
 
 
 def _document(rows: list[list[str]]) -> str:
-    head = ["fault", "exit", "table", "duplicates", "left RUNNING", "failed", "epochs again", "most of one trial"]
+    head = [
+        "fault",
+        "exit",
+        "table",
+        "duplicates",
+        "left RUNNING",
+        "failed",
+        "taken up again",
+        "epochs again",
+        "most of one trial",
+    ]
     lines = [head, ["---"] * len(head), *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     command = "python " + " ".join(["tests/cluster/faults.py", *sys.argv[1:]])

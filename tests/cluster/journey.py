@@ -7,6 +7,7 @@ dashboard, taken through the tunnel of `hail-study ui`.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,12 @@ import pandas as pd
 from hosts import network
 from onprem import ROOT, Cluster, environment
 
-_NOISE: Final = ("INFO", "VINFO", "VVINFO", "VWARN", "WARN", "Shared connection", "Warning: Permanently")
+_NOISE: Final = ("Shared connection", "Warning: Permanently", "sending incremental", "total size is", "bytes  received")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_PATH: Final = re.compile(r"[\w./-]{1,200}")
+_LAUNCHER: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+\t(\w+) \S+ -- (.*)")
+_STEP: Final = re.compile(r"<?[\[(]?\d+/\d+[\])]?>?|New status|Error|Stopped|Fetched IP")
+"""What the launcher says of its steps; the rest is how it takes them."""
 
 _PATIENCE: Final = 900
 """Seconds for a page, on a busy machine."""
@@ -45,6 +51,7 @@ class Journey:
     def __init__(self, cluster: Cluster, folder: Path, output: Path) -> None:
         self._cluster, self._folder, self._output = cluster, folder, output
         self._log = (output / "journey.log").open("w")
+        self._log.write(f"Made by: python tests/cluster/journey.py {' '.join(sys.argv[1:])}\n\n")
 
     def make(self, study: str, overrides: list[str]) -> None:
         """From `ray up` to `ray down`."""
@@ -67,9 +74,9 @@ class Journey:
         self._log.flush()
 
     def _tidy(self, text: str) -> str:
-        """Without the launcher's own chatter, and with folders as their user would write them."""
-        lines = [line for line in text.splitlines() if not any(word in line for word in _NOISE)]
-        text = "\n".join(lines) + "\n" if len(lines) > 1 else text.strip()
+        """Without colours and the launcher's chatter, and with folders as their user would write them."""
+        lines = [shown for line in text.splitlines() if (shown := _shown(_COLOUR.sub("", line))) is not None]
+        text = "\n".join(lines) + "\n" if len(lines) > 1 else "".join(lines)
         for host in self._cluster.hosts:
             text = text.replace(str(host.home), "~")
         return text.replace(str(self._folder), "/mnt")
@@ -91,10 +98,10 @@ class Journey:
 
     def _shoot(self, page: str, name: str) -> None:
         options = "--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1500,1000"
-        wait = f"--virtual-time-budget=60000 --timeout={_PATIENCE * 1000}"
+        wait = f"--user-data-dir=$HOME/browser --virtual-time-budget=60000 --timeout={_PATIENCE * 1000}"
         target = (self._output / name).resolve()
         self._cluster.laptop.run(
-            f"timeout {_PATIENCE} chromium {options} {wait} --user-data-dir=$HOME/browser --screenshot={target} '{page}'",
+            f"timeout {_PATIENCE} chromium {options} {wait} --screenshot={target} '{page}'",
             check=False,
             timeout=_PATIENCE,
         )
@@ -115,6 +122,14 @@ class Journey:
         shown = runs.reindex(columns=[*tags, "start_time", "end_time"]).set_axis([*columns, "start", "end"], axis=1)
         shown.to_csv(self._output / "trials.csv", index=False)
         self._log.write(shown.groupby(["nodes", "phase"]).size().to_string() + "\n\n")
+
+
+def _shown(line: str) -> str | None:
+    """A line of output as the log has it; None: not at all."""
+    if found := _LAUNCHER.match(line):
+        return found[2] if _STEP.match(found[2]) else None
+    copied = _PATH.fullmatch(line) and (ROOT / line).exists()
+    return None if copied or any(word in line for word in _NOISE) else line
 
 
 if __name__ == "__main__":

@@ -91,18 +91,23 @@ class Cluster:
 
 
 def _small(line: str, cpus: int) -> str:
+    """A small node; on a busy machine one that does not start in Ray's 30 seconds starts again."""
+    if "ray start" not in line:
+        return line
     options = f"ray start --num-cpus={cpus} --object-store-memory=200000000 --disable-usage-stats "
-    return line.replace("ray start ", options)
+    return f"for n in 1 2 3; do {line.replace('ray start ', options)} && break; ray stop --force; done"
 
 
 def environment(storage: Path) -> dict[str, str]:
     """What every host's `.bashrc` exports: what `deploy/onprem.yaml` sets, and its checkout in place of `pip install`.
 
-    Workers are no less urgent here than the rest: on a busy machine they would hardly get on.
+    Workers are no less urgent here than the rest: on a busy machine they would hardly get on. Ray's watch over memory
+    is off: all hosts share the machine's, and what others use there says nothing of a host.
     """
     return {
         "RAY_AUTH_MODE": "${RAY_AUTH_MODE:-token}",
         "HAIL_STORAGE": str(storage),
         "PYTHONPATH": f"$HOME/study:{ROOT}",
         "RAY_worker_niceness": "0",
+        "RAY_memory_monitor_refresh_ms": "0",
     }

@@ -65,6 +65,7 @@ class MlflowServer:
         environment = {
             "PGPASSWORD": self._database_password,
             "MLFLOW_AUTH_ADMIN_PASSWORD": self.password,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four processes of 240 MB that studies have no use for
             "MLFLOW_AUTH_CONFIG_PATH": str(self._folder / "auth.ini"),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self._database_password,
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"{self._host.address}:{PORT}",

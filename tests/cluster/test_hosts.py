@@ -4,7 +4,6 @@ One cluster for the file, whose tests follow the course of things: no worker yet
 lost; one has no storage; the end.
 """
 
-import os
 import shlex
 import subprocess
 import tempfile
@@ -17,7 +16,7 @@ import pytest
 import servers
 from onprem import Cluster, environment
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(1500)
 
 STUDY = """\
 name: {name}
@@ -30,6 +29,8 @@ seeds: 3
 compute: {{checkpoint_seconds: 0}}
 """
 TRIALS = 6
+_PATIENCE = 600
+"""Seconds for a study, on a busy machine."""
 
 
 class Ground:
@@ -80,7 +81,7 @@ class Ground:
         return [run for run in self.runs(name) if run.data.tags.get("hail.phase") == "confirm"]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = _PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -111,23 +112,23 @@ def studied(ground):
     ground.cluster.up("--no-restart")
     wait_until(lambda: list(ground.store.rglob("epoch-*")) or watched.poll() is not None)
     ground.cluster.workers[1].start()
-    printed, _ = watched.communicate(timeout=400)
+    printed, _ = watched.communicate(timeout=_PATIENCE)
     assert watched.returncode == 0, printed
     return printed
 
 
 def test_a_study_waits_for_a_worker_no_longer_than_it_was_told(ground):
-    watched = ground.submit("alone", "compute.wait_seconds=2")
-    printed, _ = watched.communicate(timeout=120)
+    watched = ground.submit("alone", "compute.wait_seconds=2", "compute.cpus=64")
+    printed, _ = watched.communicate(timeout=_PATIENCE)
     assert watched.returncode == 1
-    assert "a trial needs 1 CPUs and 0 GPUs, the cluster has" in printed
+    assert "a trial needs 64 CPUs and 0 GPUs, the cluster has 0 CPUs" in printed
     assert "waiting up to 2 s for a node that has it" in printed
     assert "no node that has it joined in 2 s (compute.wait_seconds)" in printed
     assert "Traceback" not in printed
 
 
 def test_a_study_that_began_without_a_worker_starts_when_one_joins(studied):
-    said = ["waiting up to 600 s for a node", "a node has joined; the study starts", f"[{TRIALS + 3}/{TRIALS + 3}]"]
+    said = ["waiting up to 600 s for a node", "a node has joined; the study starts", f"[{TRIALS}/{TRIALS}]"]
     assert [line for line in said if line not in studied] == []
 
 
@@ -137,8 +138,9 @@ def test_a_host_that_joins_in_the_middle_is_used(studied, ground):
 
 
 def test_the_record_is_whole_though_no_worker_reaches_its_server(studied, ground):
-    for worker in ground.cluster.workers:
-        assert worker.run(f"timeout 5 bash -c '</dev/tcp/{ground.server.address}/{servers.PORT}'", check=False).returncode
+    reach = f"timeout 5 bash -c '</dev/tcp/{ground.server.address}/{servers.PORT}'"
+    assert ground.cluster.head.run(reach, check=False).returncode == 0
+    assert all(worker.run(reach, check=False).returncode for worker in ground.cluster.workers)
     runs = ground.runs("joined")
     assert {run.info.status for run in runs} == {"FINISHED"}
     trials = ground.trials("joined")
@@ -169,7 +171,7 @@ def test_a_request_without_the_token_is_refused(ground):
     try:
         ask = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8265/api/jobs/"
         token = '-H "Authorization: Bearer $(cat ~/.ray/auth_token)"'
-        wait_until(lambda: laptop.run(ask, check=False).stdout != "000", 60)
+        wait_until(lambda: laptop.run(ask, check=False).stdout != "000")
         assert laptop.run(ask).stdout == "401"
         assert laptop.run(f"{ask} {token}").stdout == "200"
         assert laptop.run(f"{ask} -H 'Authorization: Bearer {'0' * 64}'").stdout in ("401", "403")
@@ -181,13 +183,20 @@ def test_a_request_without_the_token_is_refused(ground):
     without = laptop.run(f"RAY_AUTH_MODE=disabled {status}", check=False)
     assert without.returncode
     assert "Total Usage" not in without.stdout
+    agent = f"curl -s -o /dev/null -w '%{{http_code}}' http://{head.address}:52365/api/local_raylet_healthz"
+    assert laptop.run(agent).stdout == "401"
 
 
-def test_the_head_shows_its_pages_to_itself_alone(ground):
-    listening = ground.cluster.head.run("ss -Htln").stdout
-    local = {line.split()[3] for line in listening.splitlines()}
-    assert "127.0.0.1:8265" in local
-    assert not any(address.endswith((":8265", ":5000")) for address in local - {"127.0.0.1:8265"})
+def test_pages_jobs_and_clients_are_served_on_the_clusters_network_only(ground):
+    """Ray's dashboard and jobs (8265), its agents (52365) and its client (10001); MLflow is elsewhere."""
+    head = ground.cluster.head
+    listening = [line.split()[3] for line in head.run("ss -Htln").stdout.splitlines()]
+    served = {address.replace("[::ffff:", "").replace("]", "") for address in listening}
+    allowed = {"127.0.0.1:8265", "127.0.0.1:52365", f"{head.address}:52365"}
+    allowed |= {"127.0.0.1:10001", f"{head.address}:10001"}
+    found = {address for address in served if address.endswith((":8265", ":52365", ":10001", ":5000"))}
+    assert "127.0.0.1:8265" in found
+    assert found <= allowed
 
 
 def test_a_study_on_one_machine_listens_on_loopback_only(ground):
@@ -196,7 +205,7 @@ def test_a_study_on_one_machine_listens_on_loopback_only(ground):
     (laptop.home / "alone" / "alone.yaml").write_text(STUDY.format(name="alone"))
     watch = "while kill -0 $study 2> /dev/null; do ss -Htln; sleep 0.3; done | sort -u"
     run = "hail-study run alone.yaml --address local seeds=1 training.epochs=1 > log 2>&1"
-    seen = laptop.run(f"cd ~/alone && {{ {run} & }}; study=$!; {watch}; wait $study; cat log >&2")
+    seen = laptop.run(f"cd ~/alone && {{ {run} & }}; study=$!; {watch}; wait $study; cat log >&2", timeout=_PATIENCE)
     addresses = {line.split()[3].rpartition(":")[0] for line in seen.stdout.splitlines()}
     assert "127.0.0.1" in addresses, seen.stderr
     assert addresses <= {"127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", laptop.address}  # there ssh answers
@@ -210,7 +219,7 @@ def test_a_node_without_the_storage_is_refused_by_name(studied, ground):
     worker.run(f"mount -t tmpfs tmpfs {other}")
     try:
         watched = ground.submit("refused", f"compute.storage={other}")
-        printed, _ = watched.communicate(timeout=120)
+        printed, _ = watched.communicate(timeout=_PATIENCE)
     finally:
         worker.run(f"umount {other}")
     assert watched.returncode == 1
@@ -222,7 +231,7 @@ def test_a_worker_that_is_lost_costs_nothing_but_time(studied, ground):
     watched = ground.submit("lost", "compute.retries=0")
     wait_until(lambda: len(list(ground.store.rglob("epoch-*"))) > 1 or watched.poll() is not None)
     ground.cluster.workers[0].kill()
-    printed, _ = watched.communicate(timeout=400)
+    printed, _ = watched.communicate(timeout=_PATIENCE)
     ground.cluster.workers[0].start()
     assert watched.returncode == 0, printed
     assert ground.table("lost") == ground.table("joined")

@@ -1,5 +1,6 @@
 """Checkpoints and artifacts of a study on S3, a local server of which comes from a package."""
 
+import io
 import os
 import signal
 import subprocess
@@ -7,7 +8,9 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
+from hail_study.execution import execute
 from hail_study.execution.store import Store
 from hail_study.record import Record
 from hail_study.study import load
@@ -22,6 +25,8 @@ vary: {peers.count: [1, 2]}
 seeds: 2
 compute: {checkpoint_seconds: 0}
 """
+PATIENCE = 900
+"""Seconds, on a busy machine."""
 ON_S3 = ("compute.storage=s3://studies/checkpoints", "record.artifacts=s3://studies/artifacts")
 
 
@@ -38,7 +43,7 @@ def command(folder, *overrides, **environment):
 
 
 def finish(process):
-    printed, _ = process.communicate(timeout=240)
+    printed, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, printed
     return printed
 
@@ -50,17 +55,18 @@ def newest_checkpoint(store, keys):
 
 
 @pytest.mark.ray
-def test_a_study_on_s3_that_is_killed_continues_to_the_same_table(bucket, s3, tmp_path):
+def test_a_study_on_s3_that_is_killed_continues_to_the_same_table(local_ray, bucket, s3, tmp_path):
     whole, remote = tmp_path / "whole", tmp_path / "remote"
     for folder in (whole, remote):
         folder.mkdir()
         (folder / "remote.yaml").write_text(STUDY)
-    finish(command(whole))
+    study = load(whole / "remote.yaml")
+    assert execute(study, Record(study.file.record, whole), whole, Console(file=io.StringIO())).complete
     keys = list(trials_of(whole).index)
 
     store = Store(f"{bucket}/checkpoints")
     process = command(remote, *ON_S3, **s3)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while (reached := newest_checkpoint(store, keys))[0] < 4:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
@@ -86,6 +92,10 @@ def test_a_study_on_s3_that_is_killed_continues_to_the_same_table(bucket, s3, tm
 
 
 def trials_of(folder):
+    """Trials that were tested, by key; `repeated`: epochs that were trained again."""
     study = load(folder / "remote.yaml")
-    trials = Record(study.file.record, folder).trials("remote")
-    return trials[trials["phase"] == "confirm"].set_index("key")
+    record = Record(study.file.record, folder)
+    trials = record.trials("remote")
+    tags = record.tags("remote").reindex(columns=["run_id", "repeated"])
+    confirmed = trials[trials["phase"] == "confirm"].merge(tags, on="run_id").set_index("key")
+    return confirmed.assign(repeated=confirmed["repeated"].fillna(0).astype(int))

@@ -64,6 +64,18 @@ def test_a_lost_worker_is_continued_by_another_with_the_same_result(tiny, tiny_d
     assert timeless(results[-1]["metrics"]) == timeless(whole["metrics"])
 
 
+def test_checkpoints_on_s3_continue_a_lost_worker_too(tiny, tiny_data, store, bucket):
+    remote = Store(f"{bucket}/session")
+    whole = run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]
+    Session(spec_of(tiny), tiny_data, remote, "cpu", interval=0).step()
+    results = run(Session(spec_of(tiny), tiny_data, remote, "cpu", interval=0))
+    assert (results[0]["resumed"], results[0]["epoch"]) == (1, 2)
+    assert timeless(results[-1]["metrics"]) == timeless(whole["metrics"])
+    with remote.result_folder(spec_of(tiny).key) as found, store.result_folder(spec_of(tiny).key) as expected:
+        for name in ("ranks.parquet", "best.safetensors"):
+            assert (found / name).read_bytes() == (expected / name).read_bytes()
+
+
 def test_a_result_that_was_never_recorded_is_handed_over_without_training(tiny, tiny_data, store):
     first = run(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0))[-1]
     again = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)

@@ -5,7 +5,9 @@ from uuid import uuid4
 import pytest
 from pyarrow import fs
 
+from hail_study.execution.driver import storage
 from hail_study.execution.store import Fenced, Store, StoreFull
+from hail_study.study import Compute, StudyError
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -133,3 +135,12 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_whole(folder_store):
     store._fs = inner
     assert list(store.checkpoints("key")) == [b"whole"]
     assert not [name for name in files(store) if name.endswith(".partial")]
+
+
+def test_a_store_named_by_the_environment_must_hold_no_password(monkeypatch, tmp_path):
+    monkeypatch.setenv("HAIL_STORAGE", "s3://key:sec/ret@bucket/folder")
+    with pytest.raises(StudyError, match="HAIL_STORAGE: credentials do not belong") as refused:
+        storage(Compute(), tmp_path)
+    assert "sec/ret" not in str(refused.value)
+    monkeypatch.setenv("HAIL_STORAGE", "s3://bucket/folder")
+    assert storage(Compute(), tmp_path) == "s3://bucket/folder"

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
-from hail_study.record import RecordError
+from hail_study.record import Record, RecordError
 from hail_study.record.artifacts import check_relative, local_folder, save
+from hail_study.study import RecordSettings
 
 HOSTILE = ["../up", "a/../../b", "/etc", "\\\\host\\share", "..\\up", "C:\\windows", "C:x", "a\\..\\b", "nul\0"]
 
@@ -17,12 +19,13 @@ def no_client() -> Any:
     return SimpleNamespace()
 
 
+@pytest.mark.parametrize("place", ["", "s3://bucket/1/run/artifacts", "mlflow-artifacts:/1/run/artifacts"])
 @pytest.mark.parametrize("folder", HOSTILE)
-def test_hostile_folders_are_refused(folder: str, tmp_path: Path) -> None:
+def test_hostile_folders_are_refused(folder: str, place: str, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     with pytest.raises(RecordError, match="relative path"):
-        save(no_client(), "run", (tmp_path / "artifacts").as_uri(), file, folder)
+        save(no_client(), "run", place or (tmp_path / "artifacts").as_uri(), file, folder)
     assert not (tmp_path / "artifacts").exists()
 
 
@@ -79,3 +82,19 @@ def test_local_folders_are_told_from_uris() -> None:
     assert local_folder("/a/b") == Path("/a/b")
     assert local_folder("s3://bucket/a") is None
     assert local_folder("") is None
+
+
+def test_artifacts_on_s3_are_written_and_read_back(
+    bucket: str, directory: Path, make_study: Any, make_trial: Any, folder: Path
+) -> None:
+    record = Record(RecordSettings(artifacts=f"{bucket}/artifacts"), directory)
+    record.begin(make_study(), {})
+    record.start(make_trial())
+    record.finish(make_trial().key, "finished", {"test/ndcg@10": 0.5}, folder)
+    record.end("finished")
+    (run,) = record.trials("tiny")["run_id"]
+    with record.artifact(run, "log.txt") as copy:
+        assert copy.read_text() == (folder / "log.txt").read_text()
+    kept = fs.FileSystem.from_uri(bucket)[0].get_file_info(fs.FileSelector("studies/artifacts", recursive=True))
+    assert {"log.txt", "study.yaml"} <= {info.base_name for info in kept}
+    assert not (directory / "mlartifacts").exists()

@@ -47,7 +47,7 @@ def matches(line: str, beginning: str) -> bool:
         ("data: {source: file, path: nowhere.csv}", "2:28: data.path: no such file: nowhere.csv"),
         ("data: {source: file, path: '???'}", "2:28: data.path: needs a value: give it on the command line"),
         ("data: {source: file, path: .}", "2:28: data.path: a folder, not a file"),
-        ("compute: {storage: 's3://key:sec/ret@bucket'}", "2:20: compute.storage: credentials do not belong into a study"),
+        ("compute: {storage: 's3://key:sec/ret@bucket'}", "2:20: compute.storage: credentials do not belong into"),
         ("data: [1]", "2:7: data: must be a mapping, not [1]"),
         ("base:", "2:6: base: must be a mapping, not null"),
         ("remove: {x: {peers.share: [head, [a]]}}", "2:34: remove.x.peers.share[1]: must be true or false, a whole"),
