@@ -147,7 +147,8 @@ def execute(
     trials = record.trials(study.file.name)
     taken = learned(study, record, trials)
     agenda = open_agenda(study, data, trials, _keys(study, rerun), taken.trials)
-    if agenda.peek() is None and agenda.done:
+    finished = agenda.peek() is None and agenda.done
+    if finished and not record.left_open(study.file.name):
         return _report(study, record, directory, agenda)
     store = Store(storage(study.file.compute, directory))
     store.check()
@@ -160,10 +161,12 @@ def execute(
     try:
         idle = [f"remove {part}: changes nothing, the reference is without it" for part in study.idle]
         _tell(console, [*idle, *taken.told, *outdated(study, agenda, trials)])
-        searcher = _tune(study, agenda, data, record, store, console, address, trials, session)
-        spent = "" if agenda.done else searcher.spent
+        spent, halted = "", ""
+        if not finished:
+            searcher = _tune(study, agenda, data, record, store, console, address, trials, session)
+            spent, halted = "" if agenda.done else searcher.spent, searcher.halted
         record.spend(spent)
-        ending = replace(_report(study, record, directory, agenda), spent=spent, halted=searcher.halted)
+        ending = replace(_report(study, record, directory, agenda), spent=spent, halted=halted)
         if spent:
             record.describe(f"Ended early: {spent}.")
         for path in ending.reports:

@@ -262,6 +262,12 @@ class Record:
             if run.status == "FINISHED" and names.KEY in run.tags and names.SUPERSEDED not in run.tags
         }
 
+    def left_open(self, study_name: str) -> bool:
+        """Whether a process that is gone left runs of a study open: `begin` and `end` close them."""
+        runs = self._read(lambda: self._reader.identities(study_name))
+        open_still = any(run.status == "RUNNING" for run in runs if names.KIND in run.tags)
+        return open_still and self.runner(study_name) is None
+
     def runner(self, study_name: str) -> int | None:
         """The process on this machine that runs a study now; None where none does."""
         return self._claim.holder(study_name)

@@ -1,5 +1,11 @@
-import pytest
+import io
+import sqlite3
+from contextlib import closing
 
+import pytest
+from rich.console import Console
+
+from hail_study.execution import execute
 from hail_study.execution.driver import datasets, open_agenda
 from hail_study.execution.simulated import curve, simulate
 from hail_study.record import Record
@@ -46,3 +52,16 @@ def test_a_curve_depends_on_its_trial_alone(study, tmp_path):
     first, second = agenda.next(), agenda.next()
     assert curve(first) == curve(first)
     assert curve(first) != curve(second)
+
+
+def test_a_study_killed_after_its_last_trial_is_closed_by_the_next_command(study, tmp_path):
+    record = Record(study.file.record, tmp_path)
+    simulate(study, record, agenda_of(study, record))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE name IN ('simulated', 'reference')")
+        database.commit()
+    ending = execute(study, Record(study.file.record, tmp_path), tmp_path, Console(file=io.StringIO()), session=object)
+    assert ending.complete
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("SELECT DISTINCT status FROM runs").fetchall() == [("FINISHED",)]
+    assert not Record(study.file.record, tmp_path).left_open("simulated")
