@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from hosts import Host, network
+from hosts import Host, end_in_order, network
 from onprem import Cluster, environment
 from servers import MlflowServer
 
@@ -74,6 +74,7 @@ class Ground:
 
 def main() -> None:
     """Print the table and write it."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("--only", nargs="*", help="names of faults, shortened; default: all")

@@ -235,6 +235,12 @@ def network(folder: Path, **environment: str) -> Iterator[Network]:
         made.remove()
 
 
+def end_in_order() -> None:
+    """Have signals that end this process take its hosts away first, also where a shell had them ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def wait_for_port(address: str, port: int, seconds: float = 120) -> None:
     """Return when something listens there."""
     deadline = time.monotonic() + seconds

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-from hosts import network
+from hosts import end_in_order, network
 from onprem import ROOT, Cluster, environment
 
 _NOISE: Final = ("Shared connection", "Warning: Permanently", "sending incremental", "total size is", "bytes  received")
@@ -32,6 +32,7 @@ _PATIENCE: Final = 900
 
 def main() -> None:
     """Make the journey."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study")
     parser.add_argument("output", type=Path)
