@@ -60,7 +60,8 @@ class Cluster:
     def down(self) -> str:
         """`ray down`; returns what it printed.
 
-        It ends the head's Ray. That of the workers would end a minute later; ended before, the head would start it again.
+        It ends the head's Ray. That of the workers would end a minute later; were it ended first, the head would
+        start it again.
         """
         printed = self.say(f"ray down --yes {self.file}")
         for worker in self.workers:

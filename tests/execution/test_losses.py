@@ -17,7 +17,7 @@ def lose(tmp_path):
 
     def go(kind, retries, times):
         (tmp_path / "error.txt").write_text(REASONS[kind])
-        ticket = Ticket(SimpleNamespace(label="seed=0-1234"))
+        ticket = Ticket(SimpleNamespace(label="seed=0-1234"), None)
         trial = SimpleNamespace(config={TICKET: ticket}, error_file=str(tmp_path / "error.txt"), max_failures=-1)
         told = []
         for _ in range(times):
