@@ -33,6 +33,7 @@ FLAGS = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two processes share the tests: all that use Ray in one, as it is one local Ray; no file is torn apart."""
     on_ray = {item.path for item in items if item.get_closest_marker("ray") or "local_ray" in item.fixturenames}
