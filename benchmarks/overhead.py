@@ -5,13 +5,16 @@
 The first two run trials of five epochs that train nothing, on one Ray cluster with two slots and reused actors, and
 write the same 14 metrics an epoch to an MLflow database (SQLite). Bare Tune gets its best settings: a class Trainable,
 other loggers off. Optuna alone, in an SQLite storage, asks for a hyperparameter and reports the metric that decides: it
-has no processes and no record of curves. They take turns, so that a busy machine is busy for all; start-up is taken off
-by a first short run each.
+has no processes and no record of curves. They take turns, each in a process of its own, so that a busy machine is busy
+for all; what a study costs whatever its size is taken off: a short run is discarded, a second one subtracted.
 """
 
 import argparse
 import io
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +32,7 @@ from hail_study.study import load
 _EPOCHS = 5
 _METRICS = 14
 _SLOTS = 2
+_FEW = 4
 _STUDY = """\
 name: overhead
 data: {{source: planted, users: 60, items: 40, length: 8, max_length: 8}}
@@ -51,30 +55,42 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--one", choices=_KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    prepare_environment()
-    import ray
-
-    ray.init(address="local", num_cpus=_SLOTS, num_gpus=0, include_dashboard=False, log_to_driver=False)
-    kinds: dict[str, Callable[[Path, int], None]] = {
-        "hail-study": _ours,
-        "Ray Tune, MLflowLoggerCallback": _bare,
-        "Optuna alone": _optuna,
-    }
-    rows: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    if arguments.one:
+        json.dump(_a_trial(_KINDS[arguments.one], arguments.trials), sys.stdout)
+        return
+    rows: dict[str, list[tuple[float, float]]] = {kind: [] for kind in _KINDS}
     for turn in range(arguments.turns):
-        for kind, run in kinds.items():
-            short, long = (_timed(run, trials) for trials in (4, 4 + arguments.trials))
-            rows[kind].append(tuple((b - a) / arguments.trials * 1000 for a, b in zip(short, long, strict=True)))  # type: ignore[arg-type]
-            print(f"<!-- turn {turn + 1}, {kind}: {rows[kind][-1][0]:.0f} ms -->", flush=True)
+        for kind, measured in rows.items():
+            measured.append(_in_a_process(kind, arguments.trials))
+            print(f"turn {turn + 1}, {kind}: {measured[-1][0]:.0f} ms", file=sys.stderr)
     print(
         f"{arguments.trials} trials of {_EPOCHS} epochs, {_METRICS} metrics an epoch, {_SLOTS} at a time; ms a trial.\n"
     )
     print("| | on the wall, each turn | CPU of the driver, each turn |\n| --- | --- | --- |")
-    for kind, turns in rows.items():
-        wall, cpu = (", ".join(f"{one:.0f}" for one in column) for column in zip(*turns, strict=True))
+    for kind, measured in rows.items():
+        wall, cpu = (", ".join(f"{one:.0f}" for one in column) for column in zip(*measured, strict=True))
         print(f"| {kind} | {wall} | {cpu} |")
+
+
+def _in_a_process(kind: str, trials: int) -> tuple[float, float]:
+    command = [sys.executable, __file__, "--one", kind, "--trials", str(trials)]
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE)
+    wall, cpu = json.loads(done.stdout.splitlines()[-1])
+    return wall, cpu
+
+
+def _a_trial(run: Callable[[Path, int], None], trials: int) -> tuple[float, float]:
+    """Milliseconds a trial costs more, on the wall and of the CPU."""
+    prepare_environment()
+    import ray
+
+    ray.init(address="local", num_cpus=_SLOTS, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    _, short, long = (_timed(run, count) for count in (_FEW, _FEW, _FEW + trials))
+    wall, cpu = ((after - before) / trials * 1000 for before, after in zip(short, long, strict=True))
+    return wall, cpu
 
 
 def _timed(run: Callable[[Path, int], None], trials: int) -> tuple[float, float]:
@@ -136,6 +152,13 @@ def _optuna(folder: Path, trials: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(storage=f"sqlite:///{folder}/optuna.db", direction="maximize")
     study.optimize(nothing, n_trials=trials, n_jobs=_SLOTS)
+
+
+_KINDS: dict[str, Callable[[Path, int], None]] = {
+    "hail-study": _ours,
+    "Ray Tune, MLflowLoggerCallback": _bare,
+    "Optuna alone": _optuna,
+}
 
 
 if __name__ == "__main__":
