@@ -220,6 +220,7 @@ def _tune(
     ):
         room.check_reach(store, mark)
         from hail_study.execution.baselines import record_baselines
+        from hail_study.execution.idle import workers_kept
         from hail_study.execution.tune import StudySearcher
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
@@ -231,7 +232,8 @@ def _tune(
         with _hosts(study, room, work) as hosts:
             searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts)
             trainable = _trainable(study.file.compute, None if hosts else work)
-            _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
+            with workers_kept(lambda: searcher.coming):
+                _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
     return searcher
 

@@ -87,6 +87,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         """See `Events.__getstate__`: the record and the study file determine the agenda."""
         return {}
 
+    @property
+    def coming(self) -> int:
+        """Trials that have not been handed out yet."""
+        if self.spent or self.halted:
+            return 0
+        return self._agenda.planned - self._agenda.statuses.total() - len(self._under_way)
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self.spent:
             self.spent = self._spending.spent(time.time(), len(self._under_way))

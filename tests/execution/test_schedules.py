@@ -1,6 +1,8 @@
 """Schedulers, budgets and the mirror through the real Ray Tune, with trials that train nothing."""
 
 import io
+import os
+import time
 
 import optuna
 import pytest
@@ -127,3 +129,23 @@ def test_a_finished_study_given_again_keeps_its_report(run, tmp_path):
     assert page.stat().st_mtime_ns == made
     study = load(tmp_path / "scheduled.yaml")
     assert set(again.reports) == set(written(results(Record(study.file.record, tmp_path), study), page.parent))
+
+
+def test_no_worker_is_given_up_while_trials_are_to_come(run, tmp_path):
+    """A generation ends one trial after the other: whoever waits for the last goes on with what follows."""
+    processes = tmp_path / "processes"
+    processes.mkdir()
+
+    class Slow(SimulatedSession):
+        """Takes longer than Tune needs to notice a free worker, and notes where it ran."""
+
+        def step(self):
+            time.sleep(0.1 + 0.2 * (self._spec.number == 1))
+            (processes / f"{self._spec.phase}-{os.getpid()}").touch()
+            return super().step()
+
+    ending, *_ = run("~vary", "search.trials=2", "search.generation=2", "seeds=6", "compute.concurrent=2", session=Slow)
+    assert ending.complete
+    found = {phase: {path.name for path in processes.glob(f"{phase}-*")} for phase in ("search", "confirm")}
+    assert len(found["search"]) == 2
+    assert {name.partition("-")[2] for name in found["confirm"]} == {name.partition("-")[2] for name in found["search"]}
