@@ -221,7 +221,7 @@ def _tune(
         room.check_reach(store, mark)
         from hail_study.execution.baselines import record_baselines
         from hail_study.execution.idle import workers_kept
-        from hail_study.execution.tune import StudySearcher
+        from hail_study.execution.tune import StudySearcher, early_stopping
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
@@ -230,7 +230,8 @@ def _tune(
         room.pack = _pack(study, agenda, shared, room, work, record, console)
         supply = Sources(record, store, study.file.name).supply
         with _hosts(study, room, work) as hosts:
-            searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts)
+            scheduled = early_stopping(study.file.search) is not None
+            searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts, scheduled)
             trainable = _trainable(study.file.compute, None if hosts else work)
             with workers_kept(lambda: searcher.coming):
                 _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()

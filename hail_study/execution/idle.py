@@ -26,7 +26,7 @@ class IdleWorkers(_ObjectCache):  # type: ignore[misc]
 
     @property
     def _worth_keeping(self) -> int:
-        return self._coming() + self.total_max_objects
+        return self._coming() + int(self.total_max_objects)
 
     def cache_object(self, key: Any, obj: Any) -> bool:
         """Keep a worker, if a trial may come for it."""

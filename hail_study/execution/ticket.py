@@ -15,12 +15,13 @@ class Ticket:
     Attributes:
         data: Reference to its data.
         host: The process that trains it in a pack (`hosts`); None where its own does.
+        watched: Whether a scheduler may stop it after each epoch.
         losses: Times its process was lost.
         given_up: Why it is not trained any more; empty while it is.
     """
 
-    def __init__(self, spec: TrialSpec, data: Any, host: Any = None) -> None:
-        self.spec, self.data, self.host = spec, data, host
+    def __init__(self, spec: TrialSpec, data: Any, host: Any = None, watched: bool = False) -> None:
+        self.spec, self.data, self.host, self.watched = spec, data, host, watched
         self.losses = 0
         self.given_up = ""
 

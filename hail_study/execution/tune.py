@@ -15,7 +15,7 @@ from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
 from hail_study.execution.hosts import Hosts
 from hail_study.execution.room import Room
-from hail_study.execution.session import Session
+from hail_study.execution.session import Session, together
 from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET, GivenUp, Ticket
 from hail_study.execution.worker import Work, Worker
@@ -37,8 +37,9 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch; its entry also has a sample of the machine, where one is due."""
-        return self._worker.outcome(self._session.step)
+        """An epoch, or as many short ones as take a second; the last has a sample of the machine, where one is due."""
+        step = self._session.step
+        return self._worker.outcome(step if self._watched else partial(together, step))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune keeps nothing: checkpoints lie in the store, under the trial's key."""
@@ -48,6 +49,7 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         ticket: Ticket = config[TICKET]
+        self._watched = ticket.watched
         self._session: Session | GivenUp = (
             GivenUp(ticket.given_up) if ticket.given_up else self._worker.open(ticket.spec, ticket.data)
         )
@@ -73,10 +75,11 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         supply: Callable[[TrialSpec], None] = lambda spec: None,
         datasets: Mapping[str, Any] | None = None,
         hosts: Hosts | None = None,
+        scheduled: bool = False,
     ) -> None:
         super().__init__(metric="value", mode="max")
         self._supply = supply
-        self._datasets, self._hosts = datasets or {}, hosts
+        self._datasets, self._hosts, self._scheduled = datasets or {}, hosts, scheduled
         self._agenda = agenda
         self._spending = spending
         self._room = room
@@ -113,7 +116,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self.specs[trial_id] = spec
         self._under_way.add(trial_id)
         host = self._hosts.place(spec) if self._hosts else None
-        return {TICKET: Ticket(spec, self._datasets.get(spec.fingerprint), host)}
+        watched = self._scheduled and spec.phase == "search"
+        return {TICKET: Ticket(spec, self._datasets.get(spec.fingerprint), host, watched)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self.halted = self.halted or (result or {}).get("halt", "")
@@ -184,13 +188,19 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             scheduler.on_trial_remove(tune_controller, trial)
 
 
+def early_stopping(search: Search | None) -> Asha | HyperBand | Median | None:
+    """What looks at every epoch of search trials; a population's rounds are the agenda's (see `population`)."""
+    return None if search is None or isinstance(search.scheduler, str | Pbt) else search.scheduler
+
+
 def scheduler_for(search: Search | None, epochs: int, metric: str) -> TrialScheduler:
-    """The scheduler that a study file asks for; a population's rounds are the agenda's (see `population`)."""
-    if search is None or isinstance(search.scheduler, str | Pbt):
+    """The scheduler that a study file asks for."""
+    settings = early_stopping(search)
+    if search is None or settings is None:
         return FIFOScheduler()
     longest = search.epochs or epochs
     common = {"time_attr": "epoch", "metric": "value", "mode": "min" if lower_is_better(metric) else "max"}
-    return StudyScheduler(partial(_ONE_ARM[type(search.scheduler)], search.scheduler, longest, common))
+    return StudyScheduler(partial(_ONE_ARM[type(settings)], settings, longest, common))
 
 
 def _halving(settings: Asha | HyperBand, longest: int, common: dict[str, Any]) -> TrialScheduler:

@@ -128,6 +128,6 @@ def _over_data(data_sets: DataSets, width: float) -> dict[str, tuple[str, "Figur
 def _figures(results: Results, table: Table, width: float = PAGE) -> dict[str, tuple[str, "Figure"]]:
     """Name -> what it shows, and the figure; only those with something to show."""
     shows = f"Difference from {table.reference.arm} in {metric_name(table.primary)}, with intervals and single seeds"
-    drawn = {name: (text, draw(results, width=width)) for name, (text, draw) in FIGURES.items()}
-    found = {name: (text, one) for name, (text, one) in drawn.items() if one}
-    return {"forest": (shows, forest(table, width=width))} | found | _over_data(by_data(table), width)
+    drawn = {"forest": (shows, forest(table, width=width))}
+    drawn |= {name: (text, draw(results, width=width)) for name, (text, draw) in FIGURES.items()}
+    return {name: (text, one) for name, (text, one) in drawn.items() if one} | _over_data(by_data(table), width)

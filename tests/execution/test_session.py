@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hail_study.execution.session import Session
+from hail_study.execution.session import Session, together
 from hail_study.execution.store import Attempt, Fenced, Store
 from hail_study.study import TrialSpec, configure
 
@@ -146,3 +146,22 @@ def test_a_worker_whose_trial_was_given_to_another_stops(tiny, tiny_data, store)
 def test_without_an_interval_passing_no_checkpoint_is_written(tiny, tiny_data, store):
     Session(spec_of(tiny), tiny_data, store, "cpu", interval=3600).step()
     assert list(store.checkpoints(spec_of(tiny).key)) == []
+
+
+def test_short_epochs_are_reported_together(tiny, tiny_data, store):
+    session = Session(spec_of(tiny), tiny_data, store, "cpu", interval=0)
+    first, rest = together(session.step, seconds=0), together(session.step, seconds=3600)
+    assert [entry["epoch"] for entry in first["entries"]] == [1]
+    assert [entry["epoch"] for entry in rest["entries"]] == [2, 3]
+    assert (rest["epoch"], rest["done"], rest["status"]) == (3, True, "finished")
+    assert first["resumed"] == 0
+
+
+def test_a_notice_does_not_wait_for_further_epochs(tiny, tiny_data, store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Attempt, "save", full)
+    result = together(Session(spec_of(tiny), tiny_data, store, "cpu", interval=0).step, seconds=3600)
+    assert [entry["epoch"] for entry in result["entries"]] == [1]
+    assert "no checkpoint was kept at epoch 1" in result["notice"]

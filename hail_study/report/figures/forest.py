@@ -20,7 +20,7 @@ LOOKS: Final = {
 """Verdict -> colour and shape."""
 
 
-def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Figure":
+def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Figure | None":
     """Draw the paired differences on one metric.
 
     Thick: the interval of one comparison; thin: the one that holds for all jointly, on which the verdict rests; grey
@@ -30,14 +30,19 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
         table: Of the study.
         metric: Default the primary one.
         width: In inches. In a narrow figure the numbers are left out: the table has them.
+
+    Returns:
+        None where no arm can be compared with the reference.
     """
     from matplotlib.figure import Figure
 
     metric = metric or table.primary
     rows = [row for row in table.arms if metric in row.comparisons]
+    if not rows:
+        return None
     with style():
         narrow = width < NARROW
-        figure = Figure(figsize=(width, (1.6 if narrow else 1.0) + 0.26 * max(len(rows), 1)))
+        figure = Figure(figsize=(width, (1.6 if narrow else 1.0) + 0.26 * len(rows)))
         axes = figure.add_subplot()
         axes.set_xlim(*_extent(rows, table, metric))
         _ground(axes, table, metric)
