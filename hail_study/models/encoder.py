@@ -19,6 +19,7 @@ class Encoder(Layer):
     Attributes:
         causal: A state sees its own item and earlier ones: trained on next items. Otherwise trained on masked items.
         positional: Learned positions are added to the item embeddings.
+        scaled: The item embeddings are multiplied by sqrt(D).
         normalised: The embeddings are layer-normalised before dropout.
         head: What follows the encoder and `peers.share: [head]` shares: a layer `norm`, BERT's output transform `dense`
             (dense, GELU, layer norm), or nothing.
@@ -26,6 +27,7 @@ class Encoder(Layer):
 
     causal: ClassVar[bool] = True
     positional: ClassVar[bool] = False
+    scaled: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
     head: ClassVar[Literal["none", "norm", "dense"]] = "norm"
 

@@ -74,7 +74,9 @@ class Family(Layer):
         self.streams = [self._own, self._views] if self._hidden else [self._own]
         groups, streams = (self.trials, shared) if "embedding" in peers.share else (slots, self._own)
         positions = max_length if kind.positional else 0
-        self.entrance = Entrance(groups, settings.dim, positions, kind.normalised, settings.dropout, streams)
+        self.entrance = Entrance(
+            groups, settings.dim, positions, kind.scaled, kind.normalised, settings.dropout, streams
+        )
         self.encoder = kind(settings, slots, max_length, self._own)
         self.head = Head(self.trials if "head" in peers.share else slots, settings.dim, kind.head)
 

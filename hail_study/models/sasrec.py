@@ -12,14 +12,17 @@ from hail_study.study.configuration import Encoder as Settings
 
 
 class SASRec(Encoder):
-    """Learned positions, ReLU feed-forward layers, pre-norm by default, tied item table.
+    """Item vectors times sqrt(D), learned positions, ReLU feed-forward layers, pre-norm by default, tied item table.
+
+    The factor is not in the paper but in its code, and matters: without it training takes several times as many epochs
+    and ends lower (`analysis/results/baselines.md`).
 
     Against the paper's code: both sublayers are plain pre-norm residuals (the original normalises only the queries and
     adds the residual inside the feed-forward layer); attention weights are dropped only if `encoder.attention_dropout`
     says so, because fused attention kernels cannot; positions count from the oldest item, as padding is on the right.
     """
 
-    positional = True
+    positional, scaled = True, True
 
     def __init__(self, settings: Settings, slots: int, max_length: int, streams: Streams) -> None:
         super().__init__(settings, slots, max_length, streams)

@@ -48,7 +48,7 @@ class PlainSASRec(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-8)
 
     def forward(self, ids: Tensor) -> Tensor:
-        x = self.items(ids) + self.positions.weight[: ids.shape[1]]
+        x = self.items(ids) * self.items.embedding_dim**0.5 + self.positions.weight[: ids.shape[1]]
         future = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).triu(1)
         for block in self.blocks:
             x = block(x, src_mask=future)
