@@ -177,15 +177,15 @@ class Compiled:
 
     def _plan(self, module: nn.Module, weights: Weights, inputs: Inputs) -> list[Request]:
         """What the module will ask for, found by running it on tensors without numbers."""
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
         key = _shapes(inputs)
         if key not in self._plans:
             asked: list[Request] = []
             stand_ins = [_Asked(index, asked) for index in range(len(self._streams))]
             copied = _copied(module, self._streams, stand_ins)
-            from torch._subclasses.fake_tensor import FakeTensorMode
-
             with FakeTensorMode() as mode, torch.no_grad():
-                fakes = {name: mode.from_tensor(weight) for name, weight in weights.items()}
+                fakes: dict[str, Tensor] = {name: mode.from_tensor(weight) for name, weight in weights.items()}
                 functional_call(copied, fakes, tuple(map(mode.from_tensor, inputs)))
             self._plans[key] = asked
         return self._plans[key]

@@ -80,9 +80,11 @@ class Family(Layer):
         self.encoder = kind(settings, slots, max_length, self._own)
         self.head = Head(self.trials if "head" in peers.share else slots, settings.dim, kind.head)
         form = (kind, form_of(settings), slots, self.trials, max_length, tuple(peers.share), peers.hidden > 0)
-        once = not differentiated_twice(configuration)
-        self._whole = Compiled(("family", *form), [streams, self._own, self._views], max_length) if once else None
-        self._part = Compiled(("encoder", *form), [self._own], max_length) if once else None
+        self._plain = why_plain(configuration, self)
+        self._whole, self._part = (
+            None if self._plain else Compiled((name, *form), drawn, max_length)
+            for name, drawn in (("family", [streams, self._own, self._views]), ("encoder", [self._own]))
+        )
 
     def forward(self, x: Tensor, ids: Tensor) -> Tensor:
         """States [T * M, B, L, D] of the inputs ids [T, B, L], whose item vectors are x [T or T * M, B, L, D]."""
@@ -102,10 +104,10 @@ class Family(Layer):
 
     def note(self) -> str:
         """How this was compiled, for the log of a training; empty where it was not meant to be."""
-        ways, name = [way for way in (self._whole, self._part) if way], type(self.encoder).__name__
         if COMPILATION.mode == "none":
             return ""
-        why = next((way.obstacle for way in ways if way.obstacle), "" if ways else "its gradient is differentiated")
+        ways, name = [way for way in (self._whole, self._part) if way], type(self.encoder).__name__
+        why = next((way.obstacle for way in ways if way.obstacle), self._plain)
         if why:
             return f"{name}: not compiled ({why})"
         lengths, seconds = sum(way.lengths for way in ways), sum(way.seconds for way in ways)
@@ -151,11 +153,13 @@ def form_of(settings: Settings) -> Settings:
     return settings.model_copy(update={**rates, "mask": 0.5, "mask_last": 0.5})
 
 
-def differentiated_twice(configuration: Configuration) -> bool:
-    """Whether a loss differentiates gradients, which cannot be done with those of what is compiled."""
+def why_plain(configuration: Configuration, family: nn.Module) -> str:
+    """Why a family is not compiled whatever `compute.compile` says; empty where it can be tried."""
     objective = configuration.objective
     second = "contrastive" in objective.auxiliary and objective.contrastive.order == "second"
-    return second or objective.structure.method == "implicit"
+    if second or objective.structure.method == "implicit":
+        return "its gradient is differentiated"
+    return "it has buffers" if any(True for _ in family.buffers()) else ""
 
 
 def compiled_notes(network: nn.Module) -> list[str]:

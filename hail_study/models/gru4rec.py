@@ -82,7 +82,8 @@ def recur(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [S, B, L, D], from a zero state.
     """
-    return _forward(inputs, weight, bias)[0]
+    states: Tensor = _forward(inputs, weight, bias)[0]
+    return states
 
 
 # By hand, because autograd would record a dozen operations for every step of every sequence; and as operators, because
@@ -112,7 +113,7 @@ def _backward(outer: Tensor, weight: Tensor, states: Tensor, gates: Tensor) -> t
     """Gradients in what `_forward` was given, from that in the states it gave."""
     length, (slots, batch, dim) = len(gates), states.shape[1:]
     outer = outer.permute(2, 0, 1, 3)  # [L, S, B, D]
-    r, z, n, share = gates.split(dim, -1)  # each [L, S, B, D]
+    r, z, n, share = torch.split(gates, dim, -1)  # each [L, S, B, D]
     by_z = (states[:-1] - n) * z * (1 - z)
     by_n = (1 - z) * (1 - n * n)
     by_r = share * r * (1 - r)
@@ -155,9 +156,9 @@ def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> N
     ctx.save_for_backward(inputs[1], *output[1:])
 
 
-def _back(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    found: tuple[Tensor, Tensor, Tensor] = _backward(gradients[0], *ctx.saved_tensors)
-    return found
+def _back(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+    found: tuple[Tensor, ...] | None = None if gradients[0] is None else _backward(gradients[0], *ctx.saved_tensors)
+    return found or (None, None, None)
 
 
 _forward.register_autograd(_back, setup_context=_keep)
