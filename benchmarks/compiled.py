@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=50)
     parser.add_argument("--steps", type=int, default=12, help="in a turn, on batches spread over an epoch")
     parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--widest", action="store_true", help="batches of full length alone: there is less to compile")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -50,7 +51,7 @@ def row(data: Prepared, encoder: str, peers: int, mode: Mode, given: argparse.Na
     """Both sides do every step once before they are timed."""
     compile_modules(mode)
     both = [trial(data, given.length, peers, "float32", given.device, encoder) for _ in range(2)]
-    batches = [spread(one, given.steps) for one in both]
+    batches = [chosen(one, given.steps, given.widest) for one in both]
     sides: list[Mode] = ["none", mode]
     turns = [
         [timed(*side, given.device) for side in zip(both, batches, sides, strict=True)] for _ in range(given.turns + 1)
@@ -61,6 +62,15 @@ def row(data: Prepared, encoder: str, peers: int, mode: Mode, given: argparse.Na
     how = both[1].task.notes()[-1]
     what = f"{peers}, MED" if peers > 1 else "1"
     return f"| {encoder} | {what} | {mode} | {without * 1000:.1f} | {ratio:.2f} | {COMPILATION.seconds:.0f} | {how} |"
+
+
+def chosen(one: Trial, steps: int, widest: bool) -> list[Any]:
+    """Batches from all over an epoch, or the first of full length."""
+    if not widest:
+        return spread(one, steps)
+    batches = list(one.task.batches())
+    shape = max(batch.shape[1:] for batch in batches)
+    return [batch for batch in batches if batch.shape[1:] == shape][:steps]
 
 
 def timed(one: Trial, batches: list[Any], mode: Mode, device: str) -> float:

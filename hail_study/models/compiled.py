@@ -154,7 +154,7 @@ class Compiled:
 
     def width(self, x: Tensor) -> int:
         """The length that inputs like x [., B, L, ...] are padded to."""
-        return min(width_of(x.shape[2]), self._longest)
+        return width_of(x.shape[2], self._longest)
 
     def __deepcopy__(self, known: object) -> None:
         """A copy of a network teaches it, or is compiled itself."""
@@ -203,12 +203,15 @@ class Compiled:
                 streams.extents = None
 
 
-def width_of(length: int) -> int:
-    """The length that one of `length` is padded to: a power of two, or one and a half of it; at least 8."""
+def width_of(length: int, longest: int) -> int:
+    """The length that one of `length` is padded to, where `longest` is the most.
+
+    A power of two or one and a half of it, at least 8; the most where that is not a quarter longer.
+    """
     width = 8
     while width < length:
         width = width * 3 // 2 if width & (width - 1) == 0 else width * 4 // 3
-    return width
+    return width if 5 * width < 4 * longest else longest
 
 
 class _Asked:

@@ -141,6 +141,9 @@ def test_nor_is_what_is_differentiated_twice():
 
 
 def test_lengths_are_few_and_close():
-    lengths = range(1, 401)
-    assert all(length <= width_of(length) <= max(8, 1.5 * length) for length in lengths)
-    assert len({width_of(length) for length in lengths}) == 13
+    assert [width_of(length, 50) for length in (1, 8, 9, 17, 32, 33, 50)] == [8, 8, 12, 24, 32, 50, 50]
+    assert width_of(3, 5) == 5
+    for longest in (12, 50, 200, 1000):
+        lengths = range(1, longest + 1)
+        assert all(length <= width_of(length, longest) <= max(8, 1.6 * length) for length in lengths)
+        assert len({width_of(length, longest) for length in lengths}) <= 15
