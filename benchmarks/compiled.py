@@ -17,7 +17,7 @@ import torch
 from gpu import spread, trial
 
 from hail_study.data import Prepared, prepare
-from hail_study.models.compiled import COMPILATION, Mode, compile_modules
+from hail_study.models.compilation import COMPILATION, Mode, compile_modules
 from hail_study.study.catalogue import ENCODERS
 from hail_study.study.configuration import FileData
 from hail_study.training.trial import Trial

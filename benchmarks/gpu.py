@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hail_study.data import Prepared, prepare
-from hail_study.models.compiled import Mode, compile_modules
+from hail_study.models.compilation import Mode, compile_modules
 from hail_study.study.configuration import Configuration, FileData
 from hail_study.training.trial import Trial
 

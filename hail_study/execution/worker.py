@@ -13,7 +13,7 @@ from hail_study.execution.session import Session
 from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
 from hail_study.execution.ticket import GivenUp
-from hail_study.models.compiled import Mode, compile_modules
+from hail_study.models.compilation import Mode, compile_modules
 from hail_study.study import TrialSpec
 from hail_study.study.plugins import activate
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hail_study.models.compiled import COMPILATION, Compiled
+from hail_study.models.compilation import COMPILATION
+from hail_study.models.compiled import Compiled
 from hail_study.models.dropout import Streams
 from hail_study.models.embedding import Entrance
 from hail_study.models.encoder import Encoder

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hail_study.models.compiled import clock
+from hail_study.models.compilation import clock
 from hail_study.study import packing
 from hail_study.training.slotwise import Slotwise
 from hail_study.training.trial import Diverged, Trial

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hail_study.models.companions import served
-from hail_study.models.compiled import clock
+from hail_study.models.compilation import clock
 from hail_study.objectives import Loss
 from hail_study.study import Configuration, catalogue
 from hail_study.study.measures import sign

@@ -10,7 +10,7 @@ from hail_study.execution.driver import _work
 from hail_study.execution.room import _unfit
 from hail_study.execution.store import Store
 from hail_study.execution.worker import Worker
-from hail_study.models.compiled import COMPILATION, compile_modules
+from hail_study.models.compilation import COMPILATION, compile_modules
 from hail_study.study import load
 
 
