@@ -2,24 +2,36 @@
 
 python benchmarks/between.py main~20 main --tolerance 0.1
 
-Each commit is checked out beside the repository's objects, measured in processes of its own (A B A B ...), and a
-measurement's ratio is the median of its turns' ratios. Exit code 1 if one is slower by more than the tolerance.
+Starting, planning, training with each kind of loss and network, evaluating, packing, memory, and reading a finished
+study. Each commit is checked out beside the repository's objects, measured in processes of its own (A B A B ...), and a
+measurement's ratio is the median of its turns' ratios. What a commit has no code for is left out. Exit code 1 if one is
+slower, or takes more memory, by more than the tolerance.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _DATA = {"source": "planted", "users": 2000, "items": 3000, "length": 40, "max_length": 50}
+_SMALL = {"data": _DATA | {"users": 500, "items": 300, "max_length": 16}, "encoder": {"dim": 16}}
+_CASES: Final[dict[str, dict[str, Any]]] = {
+    "one network": {"peers": {"count": 1}},
+    "four peers, MED": {"peers": {"count": 4, "coupling": "med"}},
+    "four GRUs": {"encoder": {"name": "gru4rec"}, "peers": {"count": 4, "coupling": "independent"}},
+    "own negatives": {"objective": {"loss": "bce", "shared_negatives": False}, "peers": {"count": 1}},
+}
 _STUDY = "name: between\ndata: {source: planted}\nvary: {training.weight_decay: [%s]}\nseeds: 50\n"
 
 
@@ -30,10 +42,10 @@ def main() -> int:
     parser.add_argument("after", nargs="?", default="HEAD")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--tolerance", type=float, default=0.1)
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=["all", "memory"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measurements()))
+        print(peak() if given.measure == "memory" else json.dumps(measurements()))
         return 0
     with ExitStack() as stack:
         sides = [stack.enter_context(checkout(commit)) for commit in (given.before, given.after)]
@@ -43,7 +55,7 @@ def main() -> int:
         for name in turns[0][1]
         if name in turns[0][0]
     }
-    print(f"| | {given.before}, s | {given.after}, s | after / before |\n|---|---|---|---|")
+    print(f"| | {given.before} | {given.after} | after / before |\n|---|---|---|---|")
     for name, ratio in ratios.items():
         medians = [statistics.median(turn[side][name] for turn in turns) for side in (0, 1)]
         print(f"| {name} | {medians[0]:.3g} | {medians[1]:.3g} | {ratio:.2f} |")
@@ -66,56 +78,106 @@ def checkout(commit: str) -> Iterator[Path]:
 def measured(tree: Path) -> Mapping[str, float]:
     """The measurements of one checkout, in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, str(Path(__file__).resolve()), "--measure"]
+    words = [sys.executable, str(Path(__file__).resolve()), "--measure", "all"]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment, cwd=tree)
     answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 
 def measurements() -> dict[str, float]:
-    """Seconds of each measurement."""
-    return {"import of the command line": command_line(), "plan": plans()} | training()
+    """Every measurement that this commit has the code for."""
+    found: dict[str, float] = {}
+    for measure in (command_line, plans, finished, *(partial(training, case) for case in _CASES), packed, memory):
+        try:
+            found |= measure()
+        except (ImportError, AttributeError, TypeError) as error:  # of another age
+            print(f"left out: {error}", file=sys.stderr)
+    return found
 
 
-def command_line() -> float:
+def command_line() -> dict[str, float]:
     """`hail-study --help`, from the start of the process to its end."""
-    return seconds(
-        lambda: subprocess.run(
-            [sys.executable, "-m", "hail_study.commands", "--help"], check=True, stdout=subprocess.DEVNULL
-        )
-    )
+    return {"import of the command line, s": seconds(lambda: command("-m", "hail_study.commands", "--help"))}
 
 
-def plans() -> float:
+def plans() -> dict[str, float]:
     """Reading and planning a study of 200 arms and 50 seeds."""
     from hail_study.study import load, plan
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "between.yaml"
         path.write_text(_STUDY % ", ".join(f"{0.0001 * (1 + level):.4f}" for level in range(199)))
-        return seconds(lambda: plan(load(path)))
+        return {"plan, s": seconds(lambda: plan(load(path)))}
 
 
-def training() -> dict[str, float]:
-    """Ten training steps and one full ranking, for one network, and for four peers with MED."""
+def finished() -> dict[str, float]:
+    """A study whose trials are all recorded, given again: the second time its report is written already."""
+    from hail_study.execution.driver import datasets, open_agenda
+    from hail_study.execution.simulated import simulate
+    from hail_study.record import Record
+    from hail_study.study import load
+
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        path = folder / "between.yaml"
+        path.write_text(_STUDY % "0, 0.1")
+        study = load(path)
+        record = Record(study.file.record, folder)
+        simulate(study, record, open_agenda(study, datasets(study), record.trials(study.file.name)))
+        return {
+            "a finished study given again, s": seconds(lambda: command("-m", "hail_study.run", str(path), at=folder))
+        }
+
+
+def training(case: str) -> dict[str, float]:
+    """Ten training steps, and a full ranking."""
+    one = trial(_CASES[case])
+    one.network.train()
+    return {
+        f"{case}: ten steps, s": seconds(lambda: steps(one.task.batches(), one._train_step)),
+        f"{case}: evaluation, s": seconds(lambda: one.task.evaluate("validation")),
+    }
+
+
+def packed() -> dict[str, float]:
+    """Ten training steps of four small trials together."""
+    from hail_study.training.pack import Pack
+
+    pack = Pack([trial(_SMALL, seed) for seed in range(4)])
+    return {"pack of four: ten steps, s": seconds(lambda: steps(pack._stack.batches(), pack._train_step))}
+
+
+def memory() -> dict[str, float]:
+    """The most that a process of its own takes, which trains four peers with MED."""
+    words = (str(Path(__file__).resolve()), "--measure", "memory")
+    return {"four peers, MED: memory, GB": float(command(*words).splitlines()[-1])}
+
+
+def peak() -> float:
+    """GB that this process takes at most, after ten steps of four peers with MED."""
+    training("four peers, MED")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def trial(sections: Mapping[str, Any], seed: int = 0) -> Any:
+    """A training of a configuration."""
     from hail_study.data import prepare
     from hail_study.study.configuration import Configuration
     from hail_study.training.trial import Trial
 
-    found = {}
-    for name, peers in {"one network": {"count": 1}, "four peers, MED": {"count": 4, "coupling": "med"}}.items():
-        configuration = Configuration.model_validate({"data": _DATA, "peers": peers})
-        trial = Trial(configuration, prepare(configuration.data), seed=0)
-        trial.network.train()
-        found[f"{name}: ten steps"] = seconds(lambda trial=trial: steps(trial, 10))
-        found[f"{name}: evaluation"] = seconds(lambda trial=trial: trial.task.evaluate("validation"))
-    return found
+    configuration = Configuration.model_validate({"data": _DATA} | sections)
+    return Trial(configuration, prepare(configuration.data), seed)
 
 
-def steps(trial: Any, count: int) -> None:
-    """So many steps of an epoch."""
-    for _, batch in zip(range(count), trial.task.batches(), strict=False):
-        trial._train_step(batch)
+def command(*words: str, at: Path | None = None) -> str:
+    """What a process of Python's prints."""
+    return subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True, cwd=at).stdout
+
+
+def steps(batches: Iterator[Any], step: Callable[[Any], object]) -> None:
+    """Ten steps of an epoch."""
+    for batch in islice(batches, 10):
+        step(batch)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -3,13 +3,15 @@
 python benchmarks/gpu.py ml-1m.tsv.gz beauty.txt.gz
 
 SASRec of width 64, two blocks, batch 128, by itself with cross-entropy and as four peers with MED, histories of 50 and
-of 200, in single precision and bfloat16. Seconds are those of steps spread over an epoch, scaled to it; shares are of
-the rate of large matrix products in single precision. The rate at which memory is copied stands above the table.
+of 200, in single precision and bfloat16, with encoders as they are, compiled, and replayed as CUDA graphs. Seconds are
+those of steps spread over an epoch, scaled to it; shares are of the rate of large matrix products in single precision.
+The rate at which memory is copied stands above the table.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hail_study.data import Prepared, prepare
+from hail_study.models.compilation import Mode, compile_modules
 from hail_study.study.configuration import Configuration, FileData
 from hail_study.training.trial import Trial
 
@@ -28,33 +31,29 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--lengths", type=int, nargs="+", default=[50, 200])
+    parser.add_argument("--compile", nargs="+", default=["none", "default", "reduce-overhead"])
     parser.add_argument("--size", type=int, default=8192, help="side of the matrices whose products are timed")
     given = parser.parse_args()
     products, copies = rates(given.device, given.size)
     name = torch.cuda.get_device_name() if given.device == "cuda" else given.device
     print(f"{name}: {products / 1e12:.2f} TFLOP/s, {copies / 1e9:.0f} GB/s; torch {torch.__version__}\n")
-    print("| data | length | networks | precision | s an epoch | of the products | loss over the items |")
-    print("|---|---:|---|---|---:|---:|---|")
+    print("| data | length | networks | precision | compile | s an epoch | of the products | how |")
+    print("|---|---:|---|---|---|---:|---:|---|")
     for source in given.interactions:
         data = prepare(FileData(source="file", path=source))
-        for length in given.lengths:
-            for peers in (1, 4):
-                for precision in ("float32", "bfloat16"):
-                    one = trial(data, length, peers, precision, given.device)
-                    seconds, operations = epoch(one, given.steps, given.device)
-                    share = operations / seconds / products
-                    what = f"{peers}, MED" if peers > 1 else "1"
-                    note = one.task.notes()[0].partition(": ")[2]
-                    print(
-                        f"| {source.name} | {length} | {what} | {precision} | {seconds:.2f} | {share:.0%} | {note} |",
-                        flush=True,
-                    )
+        cases = product(given.lengths, (1, 4), ("float32", "bfloat16"), given.compile)
+        for length, peers, precision, mode in cases:
+            one = trial(data, length, peers, precision, given.device)
+            seconds, operations = epoch(one, given.steps, given.device, mode)
+            share, what = operations / seconds / products, f"{peers}, MED" if peers > 1 else "1"
+            start = f"| {source.name} | {length} | {what} | {precision} | {mode}"
+            print(f"{start} | {seconds:.2f} | {share:.0%} | {'; '.join(one.task.notes())} |", flush=True)
 
 
-def trial(data: Prepared, length: int, peers: int, precision: str, device: str) -> Trial:
+def trial(data: Prepared, length: int, peers: int, precision: str, device: str, encoder: str = "sasrec") -> Trial:
     """The trial that is measured."""
     sections = {
-        "encoder": {"dim": 64, "blocks": 2, "heads": 2},
+        "encoder": {"name": encoder, "dim": 64, "blocks": 2, "heads": 2},
         "peers": {"count": peers, "coupling": "med"},
         "training": {"batch": 128, "precision": precision},
         "data": {"source": "planted", "max_length": length},
@@ -62,16 +61,24 @@ def trial(data: Prepared, length: int, peers: int, precision: str, device: str) 
     return Trial(Configuration.model_validate(sections), data, seed=0, device=device)
 
 
-def epoch(one: Trial, steps: int, device: str) -> tuple[float, float]:
-    """Seconds of an epoch of training, and its operations in matrix products (none of Triton's kernels are counted)."""
+def spread(one: Trial, steps: int) -> list[Any]:
+    """Batches from all over an epoch."""
     batches = list(one.task.batches())
-    spread = [batches[index * len(batches) // steps] for index in range(steps)]
+    return [batches[index * len(batches) // steps] for index in range(steps)]
+
+
+def epoch(one: Trial, steps: int, device: str, mode: Mode) -> tuple[float, float]:
+    """Seconds of an epoch of training, and its operations in matrix products (none of Triton's kernels are counted)."""
+    batches = spread(one, steps)
     one.network.train()
+    compile_modules("none")
     with FlopCounterMode(display=False) as counter:
-        for batch in spread:
+        for batch in batches:
             one._train_step(batch)
-    seconds = timed(lambda: [one._train_step(batch) for batch in spread], device)
-    return seconds / steps * len(batches), counter.get_total_flops() / steps * len(batches)
+    compile_modules(mode)
+    seconds = timed(lambda: [one._train_step(batch) for batch in batches], device)
+    scale = one.task.steps / steps
+    return seconds * scale, counter.get_total_flops() * scale
 
 
 def rates(device: str, size: int) -> tuple[float, float]:

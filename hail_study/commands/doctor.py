@@ -48,7 +48,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print findings as they come."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _gpu, _disk, _memory]
+    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _gpu, _compiler, _disk, _memory]
     if arguments.study:
         checks.append(lambda: _study(arguments.study))
     checks.append(lambda: _ray(arguments.address))
@@ -105,6 +105,19 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", "wrong", f"there is one, but torch {torch.__version__} cannot use it", remedy)
     else:
         yield Finding("gpu", "ok", "none here: trials run on the CPU")
+
+
+def _compiler() -> Iterator[Finding]:
+    """What only studies with `compute.compile` need."""
+    import torch
+
+    from hail_study.execution.compilers import lacking
+
+    found = [
+        Finding("compiler", "warning", f"{what}, so compute.compile must stay `none`", remedy)
+        for what, remedy in lacking(gpu=torch.cuda.is_available())
+    ]
+    yield from found or [Finding("compiler", "ok", "encoders can be compiled (compute.compile)")]
 
 
 def _disk() -> Iterator[Finding]:

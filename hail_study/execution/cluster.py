@@ -31,6 +31,11 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def where(compute: Compute, address: str | None = None) -> str:
+    """A Ray address, `auto`, or `local`: the first of `address`, `RAY_ADDRESS` and `compute.address`."""
+    return address or os.environ.get("RAY_ADDRESS") or compute.address
+
+
 @contextmanager
 def cluster(compute: Compute, address: str | None = None, say: Callable[[str], None] = print) -> Iterator[Room]:
     """Connect to Ray, or start it here, for this machine only; yields what fits on it.
@@ -43,7 +48,7 @@ def cluster(compute: Compute, address: str | None = None, say: Callable[[str], N
     Raises:
         NoCluster: There is none, or nothing fits on it, not even after `compute.wait_seconds` where nodes may join.
     """
-    wanted = address or os.environ.get("RAY_ADDRESS") or compute.address
+    wanted = where(compute, address)
     if wanted == "local":
         os.environ.setdefault(*_LOOPBACK)
     prepare_environment()

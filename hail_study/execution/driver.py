@@ -14,7 +14,8 @@ from rich.console import Console
 from hail_study.data import Dataset, prepare
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
-from hail_study.execution.cluster import cluster
+from hail_study.execution.cluster import cluster, where
+from hail_study.execution.compilers import obstacle
 from hail_study.execution.notices import DataFiles, outdated
 from hail_study.execution.progress import Progress
 from hail_study.execution.provenance import provenance
@@ -29,6 +30,7 @@ from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
 from hail_study.study.dependencies import unselected
+from hail_study.study.load import place_of
 from hail_study.study.sections import without_password
 
 if TYPE_CHECKING:
@@ -136,7 +138,8 @@ def execute(
         session: What a worker does with a trial; default: train it (see `simulated`).
 
     Raises:
-        hail_study.study.StudyError: `rerun` names an arm that the study does not have.
+        hail_study.study.StudyError: `rerun` names an arm that the study does not have, or the study is to be compiled
+            by a machine that cannot.
         hail_study.data.DataError: The data cannot be read or are too few.
         NoCluster: There is no cluster, or no trial fits on it.
         hail_study.record.RecordError: The record cannot be read or written.
@@ -150,6 +153,7 @@ def execute(
     finished = agenda.peek() is None and agenda.done
     if finished and not record.left_open(study.file.name):
         return _report(study, record, directory, agenda)
+    _check_compiler(study, address)
     store = Store(storage(study.file.compute, directory))
     store.check()
     for caution in cautions(arm.configuration for arm in study.arms):
@@ -267,6 +271,7 @@ def _work(study: Study, store: Store, mark: str, session: "type[Session] | None"
         folder=str(study.path.parent.resolve()),
         threads=compute.threads or max(1, int(compute.cpus)),
         memory=compute.memory,
+        compile=compute.compile,
         **({"session": session} if session else {}),
     )
 
@@ -370,6 +375,16 @@ def _keys(study: Study, names: Sequence[str]) -> list[str]:
         return [study.arm(name).key for name in names]
     except KeyError as error:
         raise StudyError([Problem(f"--rerun: {error.args[0]}", "", Place(0, 0, "command line"))]) from error
+
+
+def _check_compiler(study: Study, address: str | None) -> None:
+    """Before Ray is started here; the nodes of a cluster are asked once it is there."""
+    compute = study.file.compute
+    if compute.compile == "none" or where(compute, address) != "local":
+        return
+    why = obstacle(gpu=compute.gpus > 0)
+    if why:
+        raise StudyError([Problem(why, "compute.compile", place_of(study, ("compute", "compile")))])
 
 
 def storage(compute: Compute, directory: Path) -> str:

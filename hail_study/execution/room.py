@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from hail_study.execution.compilers import obstacle
 from hail_study.execution.store import Store
 from hail_study.study import Compute
 
@@ -39,6 +40,7 @@ class Room:
 
     def __init__(self, compute: Compute, grows: bool) -> None:
         self._wanted = wants(compute)
+        self._compiles = compute.compile != "none"
         self._most = compute.concurrent
         self._grows = grows
         self._asked = 0
@@ -103,7 +105,8 @@ class Room:
             request_resources(bundles=[self._wanted] * wanted)
 
     def check_reach(self, store: Store, mark: str) -> None:
-        """Make sure that every node on which trials fit reads and writes the store that `mark` was left in.
+        """Make sure that every node on which trials fit reads and writes the store that `mark` was left in, and that it
+        can compile where that is asked for.
 
         Raises:
             NoCluster: One does not; the message names it.
@@ -112,10 +115,10 @@ class Room:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         nodes = [node for node in _nodes() if self._fitting(node["Resources"])]
-        probe = ray.remote(num_cpus=0, max_retries=0)(_reaches)
+        probe = ray.remote(num_cpus=0, max_retries=0)(_unfit)
         answers = [
             probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                store.uri, mark
+                store.uri, mark, self._compiles, "GPU" in self._wanted
             )
             for node in nodes
         ]
@@ -123,12 +126,9 @@ class Room:
             try:
                 problem = ray.get(answer, timeout=_PROBE)
             except ray.exceptions.RayError as error:
-                problem = str(error).splitlines()[0]
+                problem = _unreached(store.uri, str(error).splitlines()[0])
             if problem:
-                raise NoCluster(
-                    f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']}) cannot use compute.storage "
-                    f"{store.uri}: {problem}; it must be one place for all nodes: a shared folder, NFS, or s3://..."
-                )
+                raise NoCluster(f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']}) {problem}")
 
     def _lacking(self) -> str:
         wanted = {**self._wanted, **({} if "GPU" in self._wanted else {"GPU": 0})}
@@ -145,15 +145,21 @@ def _nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _reaches(uri: str, mark: str) -> str:
-    """What is wrong with a store, seen from the node this runs on; nothing where it can be used."""
+def _unfit(uri: str, mark: str, compiles: bool, gpu: bool) -> str:
+    """What is wrong with the node this runs on; nothing where it can be used."""
     try:
         store = Store(uri)
         store.require(mark)
         store.check()
     except OSError as error:
-        return str(error)
-    return ""
+        return _unreached(uri, str(error))
+    why = obstacle(gpu) if compiles else ""
+    return f"cannot compile: {why}" if why else ""
+
+
+def _unreached(uri: str, problem: str) -> str:
+    place = "it must be one place for all nodes: a shared folder, NFS, or s3://..."
+    return f"cannot use compute.storage {uri}: {problem}; {place}"
 
 
 def _amount(name: str, amount: float) -> str:

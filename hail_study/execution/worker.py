@@ -13,6 +13,7 @@ from hail_study.execution.session import Session
 from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
 from hail_study.execution.ticket import GivenUp
+from hail_study.models.compilation import Mode, compile_modules
 from hail_study.study import TrialSpec
 from hail_study.study.plugins import activate
 
@@ -31,6 +32,7 @@ class Work:
         system_seconds: Between samples of the machine; 0 for none.
         plugins: Of the study.
         folder: Of the study file, for its plugins.
+        compile: How encoders are compiled.
     """
 
     storage: str = ""
@@ -42,6 +44,7 @@ class Work:
     system_seconds: float = 0.0
     plugins: Sequence[str] = ()
     folder: str = ""
+    compile: Mode = "none"
 
 
 class Worker:
@@ -56,6 +59,7 @@ class Worker:
         activate(work.plugins, work.folder)
         limit_memory(work.memory)
         torch.set_num_threads(work.threads)
+        compile_modules(work.compile)
         self._work = work
         self._store = Store(work.storage)
         if work.mark:

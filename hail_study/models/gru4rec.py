@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 
 from hail_study.models.dropout import Dropout, Streams
 from hail_study.models.encoder import Encoder
@@ -83,55 +82,83 @@ def recur(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [S, B, L, D], from a zero state.
     """
-    states: Tensor = _Recurrence.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
+    states: Tensor = _forward(inputs, weight, bias)[0]
     return states
 
 
-class _Recurrence(Function):
-    """By hand, because autograd would record a dozen operations for every step of every sequence."""
+# By hand, because autograd would record a dozen operations for every step of every sequence; and as operators, because
+# a compiler would unroll them.
 
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        slots, batch, length, width = inputs.shape
-        dim = width // 3
-        by_time = inputs.permute(2, 0, 1, 3)  # [L, S, B, 3D]
-        states = inputs.new_zeros(length + 1, slots, batch, dim)
-        gates = inputs.new_empty(length, slots, batch, 4 * dim)  # r, z, n, and the state's share of n
-        for t in range(length):
-            activation = torch.baddbmm(bias, states[t], weight)  # [S, B, 3D]
-            rz = torch.add(
-                by_time[t, ..., : 2 * dim], activation[..., : 2 * dim], out=gates[t, ..., : 2 * dim]
-            ).sigmoid_()
-            gates[t, ..., 3 * dim :] = activation[..., 2 * dim :]
-            n = torch.addcmul(by_time[t, ..., 2 * dim :], rz[..., :dim], activation[..., 2 * dim :])
-            gates[t, ..., 2 * dim : 3 * dim] = n.tanh_()
-            torch.lerp(n, states[t], rz[..., dim:], out=states[t + 1])
-        ctx.save_for_backward(weight, states, gates)
-        return states[1:].permute(1, 2, 0, 3).contiguous()
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        weight, states, gates = ctx.saved_tensors
-        length, (slots, batch, dim) = len(gates), states.shape[1:]
-        outer = gradients[0].permute(2, 0, 1, 3)  # [L, S, B, D]
-        r, z, n, share = gates.split(dim, -1)  # each [L, S, B, D]
-        by_z = (states[:-1] - n) * z * (1 - z)
-        by_n = (1 - z) * (1 - n * n)
-        by_r = share * r * (1 - r)
-        inputs = torch.empty(length, slots, batch, 3 * dim, dtype=gates.dtype, device=gates.device)
-        hidden = torch.empty_like(inputs)
-        transposed = weight.transpose(1, 2).contiguous()
-        after = torch.zeros_like(outer[0])
-        for t in reversed(range(length)):
-            state = outer[t] + after
-            candidate = state * by_n[t]
-            torch.mul(candidate, by_r[t], out=inputs[t, ..., :dim])
-            torch.mul(state, by_z[t], out=inputs[t, ..., dim : 2 * dim])
-            inputs[t, ..., 2 * dim :] = candidate
-            hidden[t, ..., : 2 * dim] = inputs[t, ..., : 2 * dim]
-            torch.mul(candidate, r[t], out=hidden[t, ..., 2 * dim :])
-            after = torch.baddbmm(state * z[t], hidden[t], transposed)
-        flat = hidden.transpose(0, 1).reshape(slots, -1, 3 * dim)  # [S, L*B, 3D]
-        before = states[:-1].transpose(0, 1).reshape(slots, -1, dim)
-        by_weight = torch.bmm(before.transpose(1, 2), flat)
-        return inputs.permute(1, 2, 0, 3), by_weight, flat.sum(1, keepdim=True)
+@torch.library.custom_op("hail_study::gru", mutates_args=())
+def _forward(inputs: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """States [S, B, L, D]; and for the way back all states [L + 1, S, B, D] and gates [L, S, B, 4D], by time."""
+    slots, batch, length, width = inputs.shape
+    dim = width // 3
+    by_time = inputs.permute(2, 0, 1, 3)  # [L, S, B, 3D]
+    states = inputs.new_zeros(length + 1, slots, batch, dim)
+    gates = inputs.new_empty(length, slots, batch, 4 * dim)  # r, z, n, and the state's share of n
+    for t in range(length):
+        activation = torch.baddbmm(bias, states[t], weight)  # [S, B, 3D]
+        rz = torch.add(by_time[t, ..., : 2 * dim], activation[..., : 2 * dim], out=gates[t, ..., : 2 * dim]).sigmoid_()
+        gates[t, ..., 3 * dim :] = activation[..., 2 * dim :]
+        n = torch.addcmul(by_time[t, ..., 2 * dim :], rz[..., :dim], activation[..., 2 * dim :])
+        gates[t, ..., 2 * dim : 3 * dim] = n.tanh_()
+        torch.lerp(n, states[t], rz[..., dim:], out=states[t + 1])
+    return states[1:].permute(1, 2, 0, 3).clone(memory_format=torch.contiguous_format), states, gates
+
+
+@torch.library.custom_op("hail_study::gru_back", mutates_args=())
+def _backward(outer: Tensor, weight: Tensor, states: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients in what `_forward` was given, from that in the states it gave."""
+    length, (slots, batch, dim) = len(gates), states.shape[1:]
+    outer = outer.permute(2, 0, 1, 3)  # [L, S, B, D]
+    r, z, n, share = torch.split(gates, dim, -1)  # each [L, S, B, D]
+    by_z = (states[:-1] - n) * z * (1 - z)
+    by_n = (1 - z) * (1 - n * n)
+    by_r = share * r * (1 - r)
+    inputs = torch.empty(length, slots, batch, 3 * dim, dtype=gates.dtype, device=gates.device)
+    hidden = torch.empty_like(inputs)
+    transposed = weight.transpose(1, 2).contiguous()
+    after = torch.zeros_like(outer[0])
+    for t in reversed(range(length)):
+        state = outer[t] + after
+        candidate = state * by_n[t]
+        torch.mul(candidate, by_r[t], out=inputs[t, ..., :dim])
+        torch.mul(state, by_z[t], out=inputs[t, ..., dim : 2 * dim])
+        inputs[t, ..., 2 * dim :] = candidate
+        hidden[t, ..., : 2 * dim] = inputs[t, ..., : 2 * dim]
+        torch.mul(candidate, r[t], out=hidden[t, ..., 2 * dim :])
+        after = torch.baddbmm(state * z[t], hidden[t], transposed)
+    flat = hidden.transpose(0, 1).reshape(slots, -1, 3 * dim)  # [S, L*B, 3D]
+    before = states[:-1].transpose(0, 1).reshape(slots, -1, dim)
+    by_weight = torch.bmm(before.transpose(1, 2), flat)
+    return inputs.permute(1, 2, 0, 3), by_weight, flat.sum(1, keepdim=True)
+
+
+@_forward.register_fake
+def _(inputs: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slots, batch, length, width = inputs.shape
+    sizes = ((slots, batch, length, width // 3), (length + 1, slots, batch, width // 3))
+    states, every = (inputs.new_empty(size) for size in sizes)
+    return states, every, inputs.new_empty(length, slots, batch, width // 3 * 4)
+
+
+@_backward.register_fake
+def _(outer: Tensor, weight: Tensor, states: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    slots, batch, length, dim = outer.shape
+    inputs = gates.new_empty(length, slots, batch, 3 * dim).permute(1, 2, 0, 3)
+    return inputs, torch.empty_like(weight), gates.new_empty(slots, 1, 3 * dim)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(inputs[1], *output[1:])
+
+
+def _back(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+    found: tuple[Tensor, ...] | None = None if gradients[0] is None else _backward(gradients[0], *ctx.saved_tensors)
+    return found or (None, None, None)
+
+
+_forward.register_autograd(_back, setup_context=_keep)

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 
 from hail_study.models.dropout import Dropout, Streams
 from hail_study.models.encoder import Encoder
@@ -84,22 +83,32 @@ class LinearRecurrence(SlotModule):
 
 def scan(inputs: Tensor, rate: Tensor) -> Tensor:
     """h_t = rate h_{t-1} + inputs_t from h = 0, for inputs [S, B, L, H] and rate [S, H], complex."""
-    states: Tensor = _Scan.apply(inputs, rate)  # type: ignore[no-untyped-call]
+    states: Tensor = _states(inputs, rate)
     return states
 
 
-class _Scan(Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, rate: Tensor) -> Tensor:
-        states = _accumulate(inputs.clone(memory_format=torch.contiguous_format), rate)
-        ctx.save_for_backward(states, rate)
-        return states
+@torch.library.custom_op("hail_study::scan", mutates_args=())
+def _states(inputs: Tensor, rate: Tensor) -> Tensor:
+    """An operator of its own, because a compiler would unroll it."""
+    return _accumulate(inputs.clone(memory_format=torch.contiguous_format), rate)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        states, rate = ctx.saved_tensors
-        by_inputs = _accumulate(gradients[0].flip(2), rate.conj()).flip(2)
-        return by_inputs, (states[:, :, :-1].conj() * by_inputs[:, :, 1:]).sum((1, 2))
+
+@_states.register_fake
+def _(inputs: Tensor, rate: Tensor) -> Tensor:
+    return inputs.new_empty(inputs.shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(output, inputs[1])
+
+
+def _back(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    states, rate = ctx.saved_tensors
+    by_inputs = scan(gradient.flip(2), rate.conj().resolve_conj()).flip(2)
+    return by_inputs, (states[:, :, :-1].conj() * by_inputs[:, :, 1:]).sum((1, 2))
+
+
+_states.register_autograd(_back, setup_context=_keep)
 
 
 def _accumulate(x: Tensor, rate: Tensor) -> Tensor:

@@ -48,6 +48,13 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, check_data: bool = 
     return Study(file, path, text, arms, claims, tuple(overrides))
 
 
+def place_of(study: Study, path: Sequence[str | int]) -> Place:
+    """Where a setting of a loaded study stands: in its file or on the command line."""
+    document = parse(study.text, str(study.path))
+    command_line.apply(document, study.overrides)
+    return document.place(tuple(path))
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")

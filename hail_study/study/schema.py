@@ -248,6 +248,13 @@ class Compute(Section):
             "short probe finds fastest. Pays where a step has too little work for its device: small models on a GPU."
         ),
     ] = 1
+    compile: Annotated[
+        Literal["none", "default", "reduce-overhead"],
+        Field(
+            description="Mode of torch.compile for the encoders in training; `reduce-overhead` replays them as CUDA "
+            "graphs on a GPU. Needs a C++ compiler on the nodes, and Triton where trials have a GPU."
+        ),
+    ] = "none"
     node_price: Annotated[float | None, Field(gt=0, description="Of one node for an hour, in any currency.")] = None
     retries: Annotated[
         int, Field(ge=0, description="Restarts of a trial whose process was lost; lost nodes are not counted.")

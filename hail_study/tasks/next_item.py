@@ -13,6 +13,7 @@ from hail_study.data import Prepared, drawn_negatives, split
 from hail_study.data.batches import users_in_batches
 from hail_study.data.clusters import cluster_users
 from hail_study.models import PeerNetwork, TrainingBatch
+from hail_study.models.family import compiled_notes
 from hail_study.models.focused import FocusedNetwork
 from hail_study.models.readouts import Readout
 from hail_study.objectives import Loss, Objective
@@ -39,7 +40,12 @@ class NextItem(Task):
         prepared: Interactions.
         seed: The trial's.
         device: Where to train.
+
+    Attributes:
+        together: What its notes are, where its last epoch was computed in a stack.
     """
+
+    together: Sequence[str] = ()
 
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         super().__init__(configuration, seed, device)
@@ -96,8 +102,7 @@ class NextItem(Task):
         return self._readout.rate(stage)
 
     def notes(self) -> list[str]:
-        why = self._objective.obstacle
-        return [f"loss over the items: {f'a few targets at a time ({why})' if why else 'Triton kernels'}"]
+        return list(self.together) or notes_of(self._objective, self.network)
 
     def evaluate(self, part: Part, best_peer: int | None = None) -> Ranking:
         evaluator = self._validation if part == "validation" else self._evaluator(part)
@@ -213,3 +218,10 @@ class NextItem(Task):
         drawn = drawn_negatives(self._data, positions) if settings.protocol == "hail-sampled" else None
         kind = FocusedEvaluator if self._focused else Evaluator
         return kind(self._data, positions, self._max_length, settings.filter_seen, self.device, drawn)
+
+
+def notes_of(objective: Objective, network: PeerNetwork) -> list[str]:
+    """How a loss and the states it is taken of were computed."""
+    why = objective.obstacle
+    loss = f"a few targets at a time ({why})" if why else "Triton kernels"
+    return [f"loss over the items: {loss}", *compiled_notes(network)]

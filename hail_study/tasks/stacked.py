@@ -7,7 +7,7 @@ from torch import Tensor
 from hail_study.models import PeerNetwork
 from hail_study.models.batches import stacked
 from hail_study.objectives import Objective
-from hail_study.tasks.next_item import NextItem
+from hail_study.tasks.next_item import NextItem, notes_of
 from hail_study.tasks.task import Diverged
 from hail_study.training.metrics import Ranking
 
@@ -55,4 +55,7 @@ class StackedNextItem:
 
     def evaluate(self) -> list[Ranking | Diverged]:
         """Each trial's validation."""
+        notes = notes_of(self._objective, self.network)
+        for task in self._tasks:
+            task.together = notes
         return self._first.evaluate_each(self.network)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hail_study.models.companions import served
+from hail_study.models.family import compiled_notes
 from hail_study.objectives import Loss
 from hail_study.study import Configuration
 
@@ -110,7 +111,7 @@ class Task(ABC):
 
     def notes(self) -> list[str]:
         """What the log of the training says of how it was computed."""
-        return []
+        return compiled_notes(self.network)
 
     # --- for subclasses and the trial -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from hail_study.models.compilation import clock
 from hail_study.study import packing
 from hail_study.training.slotwise import Slotwise
 from hail_study.training.trial import Diverged, Trial
@@ -46,9 +47,9 @@ class Pack:
         Returns:
             Each trial's new entry of its history, or why it has none. `seconds` is the trial's share of the time.
         """
-        start = time.perf_counter()
+        start, begin = time.perf_counter(), clock()
         losses = self._train_epoch()
-        trained = time.perf_counter() - start
+        trained = clock() - begin
         outcomes = self._stack.evaluate()
         spent = time.perf_counter() - start
         share = len(self.trials)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hail_study.models.companions import served
+from hail_study.models.compilation import clock
 from hail_study.objectives import Loss
 from hail_study.study import Configuration, catalogue
 from hail_study.study.measures import sign
@@ -96,7 +97,7 @@ class Trial:
 
     @property
     def seconds_per_step(self) -> float:
-        """Training time over updates, evaluation left out."""
+        """Training time over updates, evaluation and compiling left out."""
         return self._training_seconds / max(1, self._step)
 
     @property
@@ -114,10 +115,10 @@ class Trial:
         Raises:
             Diverged: The loss or a score is not finite.
         """
-        start = time.perf_counter()
+        start, begin = time.perf_counter(), clock()
         self._enter_stage(self.task.stage_after(self.history))
         losses = self._train_epoch()
-        trained = time.perf_counter() - start
+        trained = clock() - begin
         metrics = self.task.evaluate("validation").metrics()
         return self.end(losses, metrics, trained, time.perf_counter() - start)
 
@@ -136,7 +137,7 @@ class Trial:
         for batch in batches:
             step(batch)
             count += 1
-            if time.perf_counter() - start > budget:
+            if clock() - start > budget:
                 break
         per_batch = (self._now() - start) / count if count else start - begin
         return per_batch * (self.task.steps / self._settings.updates + self.task.examples[1] / self._settings.batch / 3)
@@ -218,7 +219,7 @@ class Trial:
         Args:
             losses: Means over its steps.
             metrics: Of the validation examples.
-            trained: Seconds of training.
+            trained: Seconds of training, without those of compiling.
             spent: Seconds of training and validation.
         """
         self._training_seconds += trained
@@ -249,10 +250,10 @@ class Trial:
             self.optimiser = self._fresh_optimiser()
 
     def _now(self) -> float:
-        """Seconds, when the device has done what it was told."""
+        """Seconds without those of compiling, when the device has done what it was told."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return clock()
 
     def _train_epoch(self) -> dict[str, float]:
         self.network.train()
