@@ -302,3 +302,7 @@ class Session:
                 _log.warning("%s: %s", self._spec.label, error)
             else:
                 return
+
+
+Sessions = Callable[[TrialSpec, Dataset, Store, str, float], Session]
+"""Opens a trial, as `Session` does."""
