@@ -85,7 +85,9 @@ def parallel(results: Results, width: float = PAGE) -> "Figure | None":
         ranked = places.to_numpy()[np.argsort(direction * frame["value"].to_numpy(), kind="stable")]
         colours = colormaps["cividis"](1 - ranked[:, -1] if direction > 0 else ranked[:, -1])
         across = np.broadcast_to(np.arange(len(dimensions)), ranked.shape)
-        axes.add_collection(LineCollection(np.stack([across, ranked], axis=-1), colors=colours, lw=0.9, alpha=0.8))
+        axes.add_collection(
+            LineCollection(list(np.stack([across, ranked], axis=-1)), colors=colours, lw=0.9, alpha=0.8)
+        )
         for place, name in enumerate(dimensions):
             _axis(axes, place, frame[name])
         primary = metric_name(selected(results))
