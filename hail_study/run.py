@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
     study = studyfile.study_of(arguments, check_data=True)
     if arguments.plan:
         return plan.plan_study(study, arguments.json)
-    return run.run_study(study, arguments.address, arguments.rerun)
+    return run.run_study(study, arguments)
 
 
 if __name__ == "__main__":

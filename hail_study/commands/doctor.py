@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print findings as they come."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _gpu, _compiler, _disk, _memory]
+    checks: list[Callable[[], Iterator[Finding]]] = [_python, _packages, _gpu, _compiler, _disk, _memory, _clock]
     if arguments.study:
         checks.append(lambda: _study(arguments.study))
     checks.append(lambda: _ray(arguments.address))
@@ -121,11 +122,17 @@ def _compiler() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    for name, folder in (("disk", Path.cwd()), ("disk", Path(os.environ.get("RAY_TMPDIR", "/tmp")))):
+    ray = Path(os.environ.get("RAY_TMPDIR", "/tmp"))
+    for folder, remedy in ((Path.cwd(), "free some, or run elsewhere"), (ray, "set RAY_TMPDIR to a larger disk")):
         free = shutil.disk_usage(folder).free
-        remedy = "free some, or run elsewhere" if name == "disk" else "set RAY_TMPDIR to a larger disk"
         state: Literal["ok", "warning"] = "ok" if free > _FREE else "warning"
-        yield Finding(name, state, f"{free / 1e9:.1f} GB free in {folder}", "" if state == "ok" else remedy)
+        yield Finding("disk", state, f"{free / 1e9:.1f} GB free in {folder}", "" if state == "ok" else remedy)
+
+
+def _clock() -> Iterator[Finding]:
+    """This machine's clock against that of the disk, which on a network is another machine's."""
+    with tempfile.NamedTemporaryFile(dir=Path.cwd()) as file:
+        yield _compared(os.fstat(file.fileno()).st_mtime, "the disk's")
 
 
 def _memory() -> Iterator[Finding]:
@@ -163,7 +170,7 @@ def _study(path: Path) -> Iterator[Finding]:
 
 
 def clock(tracking: str) -> Iterator[Finding]:
-    """This machine's clock against the tracking server's; without a server there is one clock only."""
+    """This machine's clock against the tracking server's, where there is one."""
     if not tracking.startswith("http"):
         return
     import urllib.request
@@ -172,10 +179,14 @@ def clock(tracking: str) -> Iterator[Finding]:
         stamp = answer.headers.get("Date")
     if stamp is None:
         return
-    skew = abs(time.time() - parsedate_to_datetime(stamp).timestamp())
-    state: Literal["ok", "wrong"] = "ok" if skew < _SKEW else "wrong"
-    remedy = "" if state == "ok" else "synchronise it: timedatectl set-ntp true"
-    yield Finding("clock", state, f"{skew:.0f} s from the record's", remedy)
+    yield _compared(parsedate_to_datetime(stamp).timestamp(), "the record's")
+
+
+def _compared(other: float, whose: str) -> Finding:
+    skew = abs(time.time() - other)
+    if skew < _SKEW:
+        return Finding("clock", "ok", f"{skew:.0f} s from {whose}")
+    return Finding("clock", "wrong", f"{skew:.0f} s from {whose}", "synchronise it: timedatectl set-ntp true")
 
 
 def _ray(address: str | None) -> Iterator[Finding]:

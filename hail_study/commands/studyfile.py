@@ -26,8 +26,8 @@ def study_of(arguments: argparse.Namespace, check_data: bool = False) -> "Study"
     return load(arguments.study, arguments.overrides, check_data=check_data)
 
 
-def record_of(study: "Study") -> "Record":
-    """The record of a study, from the folder the command is run in."""
+def record_of(study: "Study", folder: Path | None = None) -> "Record":
+    """The record of a study that is run in a folder; default: where the command is."""
     from hail_study.record import Record
 
-    return Record(study.file.record, Path.cwd())
+    return Record(study.file.record, folder or Path.cwd())

@@ -28,7 +28,7 @@ from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
-from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
+from hail_study.study import Compute, Place, Problem, Study, StudyError, TrialSpec, cautions
 from hail_study.study.dependencies import unselected
 from hail_study.study.load import place_of
 from hail_study.study.sections import without_password
@@ -36,7 +36,7 @@ from hail_study.study.sections import without_password
 if TYPE_CHECKING:
     from hail_study.execution.events import Observer
     from hail_study.execution.hosts import Hosts
-    from hail_study.execution.session import Session
+    from hail_study.execution.session import Sessions
     from hail_study.execution.tune import StudySearcher
     from hail_study.execution.worker import Work
     from hail_study.report import Table
@@ -122,7 +122,7 @@ def execute(
     console: Console,
     address: str | None = None,
     rerun: Sequence[str] = (),
-    session: "type[Session] | None" = None,
+    session: "Sessions | None" = None,
 ) -> Ending:
     """Train whatever of the study the record does not hold yet, and report.
 
@@ -135,7 +135,8 @@ def execute(
         console: Where progress is shown.
         address: Of a Ray cluster, see `cluster`.
         rerun: Names of arms to train again, whatever the record holds of them.
-        session: What a worker does with a trial; default: train it (see `simulated`).
+        session: What a worker does with a trial; default: train it. Others give what was not trained (`simulated`,
+            `replayed`): use a record and a directory in which nothing else is kept, the keys are the same.
 
     Raises:
         hail_study.study.StudyError: `rerun` names an arm that the study does not have, or the study is to be compiled
@@ -211,7 +212,7 @@ def _tune(
     console: Console,
     address: str | None,
     trials: pd.DataFrame,
-    session: "type[Session] | None",
+    session: "Sessions | None",
 ) -> "StudySearcher":
     """Train; returns the searcher, which knows whether a budget or a fault ended it."""
     recorder = Recorder(record, store, agenda)
@@ -225,6 +226,7 @@ def _tune(
         room.check_reach(store, mark)
         from hail_study.execution.baselines import record_baselines
         from hail_study.execution.idle import workers_kept
+        from hail_study.execution.losses import every_loss_known
         from hail_study.execution.tune import StudySearcher, early_stopping
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
@@ -232,15 +234,19 @@ def _tune(
         work = _work(study, store, mark, session)
         shared = _shared(data)
         room.pack = _pack(study, agenda, shared, room, work, record, console)
-        supply = Sources(record, store, study.file.name).supply
+        supply = Sources(record, store, study.file.name).supply if session is None else _nothing
         with _hosts(study, room, work) as hosts:
             scheduled = early_stopping(study.file.search) is not None
             searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts, scheduled)
             trainable = _trainable(study.file.compute, None if hosts else work)
-            with workers_kept(lambda: searcher.coming):
+            with workers_kept(lambda: searcher.coming), every_loss_known():
                 _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
     return searcher
+
+
+def _nothing(spec: TrialSpec) -> None:
+    """Trials that are not trained learn from none."""
 
 
 def _spending(study: Study, trials: pd.DataFrame) -> Spending:
@@ -257,7 +263,7 @@ def _shared(data: Mapping[str, Dataset]) -> dict[str, Any]:
     return {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
 
 
-def _work(study: Study, store: Store, mark: str, session: "type[Session] | None") -> "Work":
+def _work(study: Study, store: Store, mark: str, session: "Sessions | None") -> "Work":
     """What workers are told."""
     from hail_study.execution.worker import Work
 

@@ -2,11 +2,15 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial as TuneTrial
 
 from hail_study.execution.ticket import Ticket
@@ -15,6 +19,8 @@ _NODE: Final = re.compile(
     r"node (has )?(died|was (terminated|preempted|drained))|node failure|preempted|temporarily unavailable", re.I
 )
 """How Ray says that it was the node, or the way to it: a spot instance taken back, a host that crashed, a cut link."""
+_MEMORY: Final = re.compile(r"running low on memory|NODE_OUT_OF_MEMORY")
+"""How Ray says that its memory monitor ended the process."""
 
 
 class Losses(Callback):  # type: ignore[misc]
@@ -56,4 +62,32 @@ def loss_of(trial: TuneTrial) -> str:
     latest = Path(path).read_text().rpartition("Failure # ")[2]
     _, _, text = latest.partition("\n")
     lines = text.strip().splitlines()
-    return f"{lines[-1] if 'Traceback' in text else lines[0]}\n\n{text.strip()}"
+    line = lines[-1] if "Traceback" in text else lines[0]
+    if _MEMORY.search(text):
+        line = (
+            "out of memory: its node ran low, and Ray ended the trial's process; with compute.memory or a smaller "
+            "compute.concurrent fewer trials share a node"
+        )
+    return f"{line}\n\n{text.strip()}"
+
+
+@contextmanager
+def every_loss_known() -> Iterator[None]:
+    """Within this context Tune takes every error of Ray's own that ends a trial's task for the loss of its process.
+
+    Of itself it knows `RayActorError` only, and any other ends the run: `OutOfMemoryError` among them, which says that
+    Ray's memory monitor ended the process.
+    """
+    known = tune_controller.RayActorManager
+    tune_controller.RayActorManager = _Manager
+    try:
+        yield
+    finally:
+        tune_controller.RayActorManager = known
+
+
+class _Manager(RayActorManager):  # type: ignore[misc]
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        super()._actor_task_failed(tracked_actor_task, exception)

@@ -319,3 +319,7 @@ def together(step: Callable[[], dict[str, Any]], seconds: float = _TOGETHER) -> 
         later = step()
         result |= later | {"entries": [*result["entries"], *later["entries"]]}
     return result
+
+
+Sessions = Callable[[TrialSpec, Dataset, Store, str, float], Session]
+"""Opens a trial, as `Session` does."""

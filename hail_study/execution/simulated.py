@@ -1,10 +1,14 @@
-"""Trials that train nothing: synthetic learning curves for the real agenda, searcher, schedulers, record and report."""
+"""Trials that train nothing: learning curves for the real agenda, searcher, schedulers, record and report.
+
+The curves are synthetic here; `replayed` has those of a finished study.
+"""
 
 import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,39 +19,89 @@ from hail_study.data import Dataset
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store
+from hail_study.execution.ticket import failure
 from hail_study.record import Record
 from hail_study.study import Piece, Study, TrialSpec
+from hail_study.study.measures import sign
 from hail_study.training.metrics import Ranking
 from hail_study.training.ranks import ranks_parquet
 
 
+@dataclass(frozen=True)
+class Script:
+    """What becomes of a trial that is not trained.
+
+    Attributes:
+        history: An entry an epoch, as a trained trial reports them: `epoch`, `seconds`, metrics by name.
+        metrics: Its final ones; of the test in the confirm phase only.
+        files: Its artifacts by name.
+    """
+
+    history: Sequence[Mapping[str, float]]
+    metrics: Mapping[str, float]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+Scripts = Callable[[TrialSpec], Script]
+"""Gives every trial its script; raises LookupError where there is none, and the trial fails for that reason."""
+
+
 class SimulatedSession(Session):
-    """Takes a `Session`'s place in a worker. A trial's curve depends on its key alone.
+    """Takes a `Session`'s place in a worker.
 
     Args:
         spec: What would be trained.
-        prepared: Its data, for the number of users.
+        prepared, device, interval: Of no consequence.
         store: Where the result is kept.
-        device, interval: Of no consequence.
+        scripts: What becomes of trials; default: `synthetic`.
     """
 
-    def __init__(self, spec: TrialSpec, prepared: Dataset, store: Store, device: str, interval: float) -> None:
+    def __init__(
+        self,
+        spec: TrialSpec,
+        prepared: Dataset,
+        store: Store,
+        device: str,
+        interval: float,
+        scripts: Scripts | None = None,
+    ) -> None:
         self._spec = spec
         self._hold = store.claim(spec.key)
-        self._curve = curve(spec)
+        self._scripts = scripts or synthetic
+        self._script: Script | None = None
         self._epoch = 0
 
     def step(self) -> dict[str, Any]:
         """One epoch further."""
+        try:
+            self._script = script = self._script or self._scripts(self._spec)
+        except LookupError as missing:
+            return failure(str(missing))
         self._epoch += 1
-        entries = self._curve[self._epoch - 1 : self._epoch]
-        name = f"validation/{self._spec.configuration.evaluation.select}"
-        best = max(entry[name] for entry in self._curve[: self._epoch])
-        result = {"entries": entries, "epoch": self._epoch, "value": best, "done": self._epoch == len(self._curve)}
-        if result["done"]:
-            result |= {"status": "finished", "metrics": metrics(self._spec, self._curve)}
-            self._hold.save_result(files(self._spec), json.dumps(result).encode())
+        entry = dict(script.history[self._epoch - 1])
+        best = best_entry(self._spec, script.history[: self._epoch])[_selected(self._spec)]
+        done = self._epoch == len(script.history)
+        result = {"entries": [entry], "epoch": int(entry["epoch"]), "value": best, "done": done}
+        if done:
+            result |= {"status": "finished", "metrics": dict(script.metrics)}
+            self._hold.save_result(dict(script.files), json.dumps(result).encode())
         return result
+
+
+def best_entry(spec: TrialSpec, history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The epoch that a trial is judged by."""
+    better = sign(spec.configuration.evaluation.select)
+    return max(history, key=lambda entry: better * entry[_selected(spec)])
+
+
+def _selected(spec: TrialSpec) -> str:
+    return f"validation/{spec.configuration.evaluation.select}"
+
+
+def synthetic(spec: TrialSpec) -> Script:
+    """A script that depends on the trial's key alone."""
+    history = curve(spec)
+    return Script(history, metrics(spec, history), files(spec))
 
 
 def _random(spec: TrialSpec) -> np.random.Generator:
@@ -61,17 +115,15 @@ def curve(spec: TrialSpec) -> list[dict[str, float]]:
     piece = spec.piece or Piece(0, settings.training.epochs)
     steps = np.arange(piece.start + 1, piece.stop + 1)
     values = level * (1 - np.exp(-steps / 3)) + 0.002 * random.normal(size=len(steps))
-    name = f"validation/{settings.evaluation.select}"
     return [
-        {"epoch": float(epoch), "seconds": 1.0, "loss/total": 5.0 - value, name: float(value)}
+        {"epoch": float(epoch), "seconds": 1.0, "loss/total": 5.0 - value, _selected(spec): float(value)}
         for epoch, value in zip(steps, values, strict=True)
     ]
 
 
 def metrics(spec: TrialSpec, history: list[dict[str, float]]) -> dict[str, float]:
     """Final metrics, as a trained trial has them; test metrics in the confirm phase only."""
-    name = f"validation/{spec.configuration.evaluation.select}"
-    best = max(history, key=lambda entry: entry[name])
+    name, best = _selected(spec), best_entry(spec, history)
     found = {name: best[name], "epochs": float(len(history)), "best_epoch": best["epoch"], "best_peer": 0.0}
     found |= {"seconds": float(len(history)), "parameters": 1000.0}
     if spec.phase != "confirm":
@@ -127,13 +179,12 @@ def simulate(
 
 
 def _end(record: Record, agenda: Agenda, spec: TrialSpec, scratch: Path) -> None:
-    history = curve(spec)
-    for entry in history:
+    script = synthetic(spec)
+    for entry in script.history:
         record.epoch(spec.key, int(entry["epoch"]), {name: one for name, one in entry.items() if name != "epoch"})
     folder = scratch / spec.key
     folder.mkdir()
-    for name, content in files(spec).items():
+    for name, content in script.files.items():
         (folder / name).write_bytes(content)
-    found = metrics(spec, history)
-    record.finish(spec.key, "finished", found, folder)
-    agenda.tell(spec, Outcome("finished", found[f"validation/{spec.configuration.evaluation.select}"], found))
+    record.finish(spec.key, "finished", script.metrics, folder)
+    agenda.tell(spec, Outcome("finished", script.metrics[_selected(spec)], script.metrics))

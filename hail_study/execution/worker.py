@@ -9,7 +9,7 @@ import ray
 import torch
 
 from hail_study.execution.memory import limit_memory
-from hail_study.execution.session import Session
+from hail_study.execution.session import Session, Sessions
 from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
 from hail_study.execution.ticket import GivenUp
@@ -28,7 +28,7 @@ class Work:
         interval: Seconds between checkpoints.
         threads: Of a process.
         memory: GB that a process may take; None for as much as there is.
-        session: What is done with a trial.
+        session: Opens what is done with a trial.
         system_seconds: Between samples of the machine; 0 for none.
         plugins: Of the study.
         folder: Of the study file, for its plugins.
@@ -40,7 +40,7 @@ class Work:
     interval: float = 0.0
     threads: int = 1
     memory: float | None = None
-    session: type[Session] = Session
+    session: Sessions = Session
     system_seconds: float = 0.0
     plugins: Sequence[str] = ()
     folder: str = ""

@@ -141,14 +141,20 @@ class Results:
 
     def scores(self, arm: "Arm", metric: str) -> pd.Series:
         """Test metric of an arm's finished confirm trials by seed; from the ranks where it was not recorded."""
-        return self._scores(self.finished(arm), metric)
+        if (arm.key, metric) not in self._known_scores:
+            self._known_scores[arm.key, metric] = self._scores(self.finished(arm), metric)
+        return self._known_scores[arm.key, metric]
+
+    @cached_property
+    def _known_scores(self) -> dict[tuple[str, str], pd.Series]:
+        return {}
 
     def _scores(self, trials: pd.DataFrame, metric: str) -> pd.Series:
         column = metric if is_cost(metric) else f"test/{metric}"
         known = trials.get(column, pd.Series(index=trials.index, dtype=float)).dropna().astype(float)
         if len(known) or not is_ranking(metric):
             return known
-        measured = [float(gains(metric, self._ranks(run)["rank"].to_numpy()).mean()) for run in trials["run_id"]]
+        measured = [float(gains(metric, self._ranks(run).to_numpy()).mean()) for run in trials["run_id"]]
         return pd.Series(measured, index=trials.index, dtype=float)
 
     def user_gains(self, arm: "Arm", metric: str) -> pd.DataFrame:
@@ -159,6 +165,10 @@ class Results:
             outcomes = self._outcomes(arm)
             return pd.DataFrame({seed: frame[metric] for seed, frame in outcomes.items() if metric in frame}).T
         ranks = self.test_ranks(arm)
+        users = next(iter(ranks.values())).index if ranks else pd.Index([])
+        if all(column.index.equals(users) for column in ranks.values()):  # as it is but for data that changed
+            stacked = np.stack([gains(metric, column.to_numpy()) for column in ranks.values()]) if ranks else None
+            return pd.DataFrame(stacked, index=list(ranks), columns=users)
         rows = {seed: pd.Series(gains(metric, column.to_numpy()), column.index) for seed, column in ranks.items()}
         return pd.DataFrame(rows).T
 
@@ -168,7 +178,7 @@ class Results:
 
     def test_ranks(self, arm: "Arm") -> dict[int, pd.Series]:
         """Rank of each user's test target, indexed by user, for each finished seed."""
-        return {seed: self._ranks(run).set_index("user")["rank"].sort_index() for seed, run in self._runs(arm).items()}
+        return {seed: self._ranks(run) for seed, run in self._runs(arm).items()}
 
     def _runs(self, arm: "Arm") -> dict[int, str]:
         """Run of each finished seed."""
@@ -216,13 +226,27 @@ class Results:
         """Curves of every trial: run_id, epoch, metric, value."""
         return self.reader.history(self.study.file.name)
 
-    def _ranks(self, run_id: str) -> pd.DataFrame:
+    def curves(self, metric: str) -> pd.DataFrame:
+        """A metric of every trial's curve, epochs x runs."""
+        if metric not in self._curves:
+            ours = self.history[self.history["metric"] == metric]
+            self._curves[metric] = ours.pivot_table(index="epoch", columns="run_id", values="value")
+        return self._curves[metric]
+
+    @cached_property
+    def _curves(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+    def _ranks(self, run_id: str) -> pd.Series:
+        """Rank of each user's test target, indexed by user."""
         if run_id not in self._read_ranks:
-            self._read_ranks[run_id] = self.reader.ranks(run_id)
+            read = self.reader.ranks(run_id)
+            ranks = pd.Series(read["rank"].to_numpy(), index=read["user"].to_numpy(), name="rank")
+            self._read_ranks[run_id] = ranks if ranks.index.is_monotonic_increasing else ranks.sort_index()
         return self._read_ranks[run_id]
 
     @cached_property
-    def _read_ranks(self) -> dict[str, pd.DataFrame]:
+    def _read_ranks(self) -> dict[str, pd.Series]:
         return {}
 
     def provenance(self) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from hashlib import md5
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hail_study.commands import COMMANDS, main
+from hail_study.commands import COMMANDS, doctor, main
 from hail_study.commands.doctor import package
 from hail_study.study import load
 
@@ -88,6 +90,20 @@ def test_missing_and_unfit_packages_come_with_a_remedy():
     assert package("no-such-package>=1").remedy == 'pip install "no-such-package>=1"'
     assert package("numpy<1").state == "wrong"
     assert package("numpy>1").state == "ok"
+
+
+def test_the_doctor_has_a_remedy_for_each_full_disk_and_a_wrong_clock(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_TMPDIR", "/ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1e9))
+    now = time.time()
+    monkeypatch.setattr(doctor.time, "time", lambda: now + 60)
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().out
+    assert f"1.0 GB free in {tmp_path}\n{'':18}-> free some, or run elsewhere" in shown
+    assert f"1.0 GB free in /ray\n{'':18}-> set RAY_TMPDIR to a larger disk" in shown
+    assert f"60 s from the disk's\n{'':18}-> synchronise it" in shown
 
 
 def test_doubtful_data_are_told_from_fit_and_from_unreadable(tmp_path, capsys, monkeypatch):

@@ -2,15 +2,19 @@
 
 import io
 import os
+import signal
 import time
 
 import optuna
 import pytest
+import ray
+from ray.exceptions import OutOfMemoryError
 from rich.console import Console
 
 from hail_study.execution import execute
 from hail_study.execution.simulated import SimulatedSession
 from hail_study.execution.store import StoreFull
+from hail_study.execution.ticket import TICKET
 from hail_study.record import Record
 from hail_study.report import results
 from hail_study.report.write import written
@@ -106,6 +110,40 @@ def test_a_store_that_stays_full_ends_the_study_with_what_it_has(run):
     assert (longer.complete, longer.halted) == (True, "")
     assert whole["key"].is_unique
     assert set(whole["status"]) == {"finished"}
+
+
+@pytest.fixture
+def short_of_memory(monkeypatch):
+    """End the process of the reference's seed 0 so many times, and say so as Ray's memory monitor does."""
+    get, victims = ray.get, []
+
+    def go(times):
+        def ended(references, **options):
+            found = get(references, **options)
+            spec = found["config"][TICKET].spec if isinstance(found, dict) and "entries" in found else None
+            if spec and spec.label.startswith("reference,seed=0") and len(victims) < times:
+                os.kill(found["pid"], signal.SIGKILL)
+                victims.append(found["pid"])
+                raise OutOfMemoryError("1 worker(s) were killed due to the node running low on memory.")
+            return found
+
+        monkeypatch.setattr(ray, "get", ended)
+        return victims
+
+    return go
+
+
+@pytest.mark.parametrize(("times", "failed"), [(1, 0), (2, 1)])
+def test_a_process_that_rays_memory_monitor_ended_costs_a_retry_and_then_its_trial_only(
+    run, short_of_memory, times, failed
+):
+    victims = short_of_memory(times)
+    ending, trials, said = run("compute.retries=1")
+    assert len(victims) == times
+    assert (ending.complete, ending.failed) == (True, failed)
+    assert "out of memory" in said
+    assert (trials["status"] != "finished").sum() == failed
+    assert trials.loc[trials["status"] == "failed", "error"].str.startswith("out of memory").all()
 
 
 def test_searches_are_copied_once_to_an_optuna_storage(run, tmp_path):

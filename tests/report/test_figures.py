@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from hail_study.report import results
 from hail_study.report.figures import (
@@ -15,6 +16,7 @@ from hail_study.report.figures import (
     hyperparameters,
     importance,
     interaction,
+    panels,
     parallel,
     pareto_front,
     profile,
@@ -25,7 +27,7 @@ from hail_study.report.figures import (
 from hail_study.report.figures.cost import pareto
 from hail_study.report.figures.curves import by_epoch
 from hail_study.report.figures.interaction import in_order
-from hail_study.report.figures.labels import spread
+from hail_study.report.figures.labels import label_points, spread
 from hail_study.report.figures.search import importances, searched
 from hail_study.report.figures.style import LINES
 
@@ -104,6 +106,27 @@ def test_nothing_is_drawn_where_there_is_nothing_to_show(study, record, draw) ->
 def test_text_in_svg_stays_text(full, tmp_path) -> None:
     svg, *_ = save(slices(full), tmp_path / "slices")
     assert ">peers.count</text>" in svg.read_text()
+
+
+def test_of_many_arms_those_that_differ_most_have_panels_and_the_label_says_so(full, monkeypatch) -> None:
+    monkeypatch.setattr(panels, "MOST", 4)
+    figure = curves(full)
+    assert len(figure.axes) == 4
+    assert figure._supxlabel.get_text() == f"Epoch (4 of {len(full.study.arms)} arms: those that differ most)"
+    shown = [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes]
+    assert shown[0] == "reference"
+    assert all("blocks=1" in name or "blocks=3" in name for name in shown[1:])
+    assert len(profile(full).axes) == 4
+
+
+def test_where_names_do_not_fit_the_highest_and_the_lowest_are_named() -> None:
+    axes = Figure(figsize=(4, 3)).add_subplot()
+    axes.set_ylim(0, 100)
+    label_points(axes, list(range(101)), list(range(101)), [str(place) for place in range(101)])
+    names = {int(text.get_text()) for text in axes.texts}
+    assert {0, 1, 99, 100} <= names
+    assert 50 not in names
+    assert 30 < len(names) < 40
 
 
 def test_a_seed_that_stopped_early_keeps_its_best_value(full) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hail_study.report.figures.panels import grid, share_labels, title
+from hail_study.report.figures.panels import foremost, grid, share_labels, title
 from hail_study.report.figures.style import BLUE, GREY, PAGE, band, style
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
@@ -35,7 +35,7 @@ def curves(results: Results, metric: str | None = None, width: float = PAGE) -> 
     """
     metric = metric or f"validation/{results.study.file.metrics.primary}"
     found = {arm.key: by_epoch(results, arm, metric) for arm in results.study.arms}
-    arms = [arm for arm in results.study.arms if len(found[arm.key])]
+    arms, of_all = foremost(results, [arm for arm in results.study.arms if len(found[arm.key])])
     if not arms:
         return None
     with style():
@@ -47,7 +47,7 @@ def curves(results: Results, metric: str | None = None, width: float = PAGE) -> 
                 reference = _summary(found[results.study.reference.key])
                 key[results.study.reference.name] = band(axes, *reference, colour=GREY, dashes="--")
             key["arm (bands: 95 % intervals)"] = band(axes, *_summary(found[arm.key]), colour=BLUE)
-        share_labels(figure, "Epoch", _label(results, metric))
+        share_labels(figure, f"Epoch{of_all}", _label(results, metric))
         figure.legend(key.values(), key, loc="outside upper center", ncols=len(key))
     return figure
 
@@ -79,10 +79,9 @@ def _chosen_by(results: Results, metric: str) -> bool:
 
 def by_epoch(results: Results, arm: "Arm", metric: str) -> pd.DataFrame:
     """Epochs x seeds of an arm's finished confirm trials."""
-    history = results.history
-    seeds = results.finished(arm)["run_id"].reset_index().set_index("run_id")["seed"]
-    ours = history[(history["metric"] == metric) & history["run_id"].isin(seeds.index)]
-    frame = ours.assign(seed=ours["run_id"].map(seeds)).pivot_table(index="epoch", columns="seed", values="value")
+    recorded = results.curves(metric)
+    seeds = {run: int(seed) for seed, run in results.finished(arm)["run_id"].items() if run in recorded}  # type: ignore[call-overload]
+    frame = recorded[list(seeds)].rename(columns=seeds).dropna(how="all")
     if not _chosen_by(results, metric):
         return frame.dropna()
     best = frame.cummin() if lower_is_better(metric.removeprefix("validation/")) else frame.cummax()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hail_study.report.figures.curves import by_epoch
-from hail_study.report.figures.panels import grid, share_labels, title
+from hail_study.report.figures.panels import foremost, grid, share_labels, title
 from hail_study.report.figures.style import LINES, NARROW, PAGE, band, style
 from hail_study.report.read import Results
 
@@ -38,8 +38,8 @@ def family(results: Results, prefix: str, label: str, width: float = PAGE) -> "F
         The figure, with the arms that have such metrics; None where there is none, or none ever changes.
     """
     names = sorted(name for name in results.history["metric"].unique() if name.startswith(prefix))
-    found = {arm.name: _of(results, arm, names) for arm in results.study.arms}
-    shown = {arm: frames for arm, frames in found.items() if frames}
+    arms, of_all = foremost(results, [arm for arm in results.study.arms if names and _of(results, arm, names)])
+    shown = {arm.name: _of(results, arm, names) for arm in arms}
     if not any(np.ptp(frame.to_numpy()) > 0 for frames in shown.values() for frame in frames.values()):
         return None
     with style():
@@ -50,7 +50,7 @@ def family(results: Results, prefix: str, label: str, width: float = PAGE) -> "F
                 colour, dashes = LINES[names.index(name) % len(LINES)]
                 line = band(axes, frame.index.to_numpy(dtype=np.float64), frame, colour, dashes)
                 line.set_label(name.removeprefix(prefix).replace("_", " "))
-        share_labels(figure, "Epoch", f"{label} (mean and 95 % interval)")
+        share_labels(figure, f"Epoch{of_all}", f"{label} (mean and 95 % interval)")
         lines = {line.get_label(): line for axes in panels for line in axes.lines}
         figure.legend(
             handles=list(lines.values()), loc="outside upper center", ncols=min(2 if width < NARROW else 4, len(lines))

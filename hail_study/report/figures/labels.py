@@ -10,13 +10,21 @@ if TYPE_CHECKING:
 
 _LINE: Final = 0.125
 """Inches from one line of text to the next."""
+_CROWD: Final = 2.0
+"""Heights of the axes that the names may take."""
 
 
 def label_points(axes: "Axes", x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> None:
-    """Write the names in a column right of the axes, at the height of their points or as near as fits, with leaders."""
+    """Write the names in a column right of the axes, at the height of their points or as near as fits, with leaders.
+
+    Where there are many more points than lines, the highest and the lowest are named.
+    """
     low, high = axes.get_ylim()
     order = sorted(range(len(names)), key=lambda place: y[place])
     gap = _LINE / (0.75 * axes.figure.bbox.height / axes.figure.dpi)
+    most = int(_CROWD / gap)
+    if len(order) > most:
+        order = order[: most // 2] + order[-(most - most // 2) :]
     heights = spread([(y[place] - low) / (high - low) for place in order], gap)
     for place, height in zip(order, heights, strict=True):
         axes.annotate(

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from hail_study.report.figures.style import PAGE
+from hail_study.report.read import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from hail_study.study import Arm
+
+MOST: Final = 40
+"""Arms in one figure: nobody looks at two hundred panels, which take as many tenths of a second each."""
 
 _NARROWEST: Final = 1.6
 """Inches of a panel that can still be read."""
@@ -37,6 +43,26 @@ def grid(
     for above in axes[max(0, panels - columns) : panels]:
         above.tick_params(labelbottom=True)
     return figure, list(axes[:panels])
+
+
+def foremost(results: Results, arms: Sequence["Arm"]) -> tuple[list["Arm"], str]:
+    """At most `MOST` of the arms, in their order: the reference, and those that differ most from it.
+
+    Returns:
+        The arms, and words to add to a label; empty where all are shown.
+    """
+    if len(arms) <= MOST:
+        return list(arms), ""
+    ranked = sorted(arms, key=lambda arm: (arm.reference, _apart(results, arm)), reverse=True)[:MOST]
+    kept = {arm.key for arm in ranked}
+    return [arm for arm in arms if arm.key in kept], f" ({MOST} of {len(arms)} arms: those that differ most)"
+
+
+def _apart(results: Results, arm: "Arm") -> float:
+    """Difference of an arm on the primary metric, whichever way; 0 where there is none."""
+    metric, other = results.study.file.metrics.primary, results.compared_with(arm)
+    difference = (results.scores(arm, metric) - results.scores(other, metric)).mean() if other else 0.0
+    return abs(float(difference)) if difference == difference else 0.0
 
 
 def title(axes: "Axes", arm: str) -> None:

@@ -1,11 +1,12 @@
 """Rank profiles: where in the ranking an arm gains or loses users."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from hail_study.report.figures.panels import grid, share_labels, title
+from hail_study.report.figures.panels import foremost, grid, share_labels, title
 from hail_study.report.figures.style import BLUE, INK, PAGE, band, style
 from hail_study.report.read import Results
 from hail_study.study.tasks import task_of
@@ -26,8 +27,10 @@ def profile(results: Results, width: float = PAGE) -> "Figure | None":
     """
     if any(task_of(arm.configuration.data) != "next-item" for arm in results.study.arms):
         return None
-    found = {arm.key: _differences(results, arm) for arm in results.study.arms}
-    arms = [arm for arm in results.study.arms if not found[arm.key].empty]
+    compared = [arm for arm in results.study.arms if results.compared_with(arm) is not None]
+    arms, of_all = foremost(results, compared)
+    found = _differences(results, arms)
+    arms = [arm for arm in arms if not found[arm.key].empty]
     if not arms:
         return None
     with style():
@@ -39,16 +42,15 @@ def profile(results: Results, width: float = PAGE) -> "Figure | None":
             axes.set_xticks([1, 10, 100], ["1", "10", "100"])
             axes.minorticks_off()
             title(axes, arm.name)
-        share_labels(figure, "k", f"Difference in HR@k from {results.study.reference.name}")
+        share_labels(figure, f"k{of_all}", f"Difference in HR@k from {results.study.reference.name}")
     return figure
 
 
-def _differences(results: Results, arm: "Arm") -> pd.DataFrame:
-    """Cut-offs x seeds that both arms finished."""
-    other = results.compared_with(arm)
-    if other is None:
-        return pd.DataFrame()
-    return (hits(results, arm) - hits(results, other)).dropna(axis=1)
+def _differences(results: Results, arms: Sequence["Arm"]) -> dict[str, pd.DataFrame]:
+    """Arm key -> cut-offs x seeds that it and the arm it is compared with finished."""
+    others = {arm.key: other for arm in arms if (other := results.compared_with(arm))}
+    known = {arm.key: hits(results, arm) for arm in (*arms, *{one.key: one for one in others.values()}.values())}
+    return {key: (known[key] - known[other.key]).dropna(axis=1) for key, other in others.items()}
 
 
 def hits(results: Results, arm: "Arm") -> pd.DataFrame:

@@ -70,6 +70,7 @@ def parallel(results: Results, width: float = PAGE) -> "Figure | None":
         The figure, or None without search trials.
     """
     from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
     frame = searched(results)
@@ -80,12 +81,13 @@ def parallel(results: Results, width: float = PAGE) -> "Figure | None":
     with style():
         figure = Figure(figsize=(min(width, 1.6 * len(dimensions) + 1), 2.8))
         axes = figure.add_subplot()
-        shade = colormaps["cividis"]
         direction = sign(selected(results))
-        for row in np.argsort(direction * frame["value"], kind="stable"):
-            place = places["value"].iloc[row]
-            colour = shade(1 - place if direction > 0 else place)
-            axes.plot(range(len(dimensions)), places.iloc[row], color=colour, lw=0.9, alpha=0.8)
+        ranked = places.to_numpy()[np.argsort(direction * frame["value"].to_numpy(), kind="stable")]
+        colours = colormaps["cividis"](1 - ranked[:, -1] if direction > 0 else ranked[:, -1])
+        across = np.broadcast_to(np.arange(len(dimensions)), ranked.shape)
+        axes.add_collection(
+            LineCollection(list(np.stack([across, ranked], axis=-1)), colors=colours, lw=0.9, alpha=0.8)
+        )
         for place, name in enumerate(dimensions):
             _axis(axes, place, frame[name])
         primary = metric_name(selected(results))

@@ -1,6 +1,7 @@
 """The exact paired permutation test, and how many seeds it needs."""
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -32,8 +33,13 @@ def sign_flip_p(differences: Values, seed: int = 0) -> float:
     observed = abs(float(np.sum(differences))) - _TOLERANCE * float(sizes.sum())
     if sizes.size <= _EXACT_UP_TO:
         return float(np.mean(np.abs(_all_sums(sizes)) >= observed))
-    signs = np.random.default_rng(seed).choice(np.array([-1.0, 1.0]), size=(_RANDOM_FLIPS, sizes.size))
-    return float((1 + np.sum(np.abs(signs @ sizes) >= observed)) / (1 + _RANDOM_FLIPS))
+    return float((1 + np.sum(np.abs(_signs(sizes.size, seed) @ sizes) >= observed)) / (1 + _RANDOM_FLIPS))
+
+
+@lru_cache(maxsize=1)
+def _signs(count: int, seed: int) -> npt.NDArray[np.float64]:
+    """[flips, n] of -1 and 1: the same for every arm of a study, and most of what a test takes."""
+    return np.random.default_rng(seed).choice(np.array([-1.0, 1.0]), size=(_RANDOM_FLIPS, count))
 
 
 def _all_sums(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
