@@ -31,12 +31,14 @@ _LAUNCHER: Final = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+\t(\w+) \S+ -- (.*)")
 _STEP: Final = re.compile(r"<?[\[(]?\d+/\d+[\])]?>?|New status|Error|Stopped|Fetched IP")
 """What the launcher says of its steps; the rest is how it takes them."""
 
-_PATIENCE: Final = 300
+_PATIENCE: Final = 900
 """Seconds for a page, on a busy machine."""
 _SETTLING: Final = 5
 """Seconds between a page's first words and its picture."""
+_ASIDE: Final = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
+"""What MLflow's pages keep of a reader who has closed the assistant beside them."""
 _DRIVER: Final = 9515
-_FLAGS: Final = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1500,1000")
+_FLAGS: Final = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1500,1150")
 
 
 def main() -> None:
@@ -122,7 +124,10 @@ class Journey:
         confirmed = quote('tags.`hail.phase` = "confirm"')
         runs = f"http://127.0.0.1:5000/#/experiments/{self._experiment(name)}/runs"
         best = f"{runs}?searchFilter={confirmed}&orderByKey=metrics.%60test%2Fndcg_at_10%60&orderByAsc=false"
-        self._page(chromium, best, "matching runs", "mlflow-trials.png")
+        chromium.get("http://127.0.0.1:5000/health")
+        for setting, value in _ASIDE.items():
+            chromium.execute_script("localStorage.setItem(...arguments)", setting, value)
+        self._page(chromium, best, "seed=", "mlflow-trials.png")
         trial = chromium.find_element("css selector", "a[href*='/runs/']").get_attribute("href")
         self._page(chromium, trial, "hail.nodes", "mlflow-trial.png")
         page = "http://127.0.0.1:8265/"
