@@ -3,7 +3,8 @@
     python tests/cluster/journey.py studies/ablation.yaml analysis/results/cluster seeds=3
 
 Writes `journey.log` (commands and output), `trials.csv` (which trial ran where) and screenshots of MLflow and the Ray
-dashboard, taken through the tunnel of `hail-study ui`.
+dashboard, taken through the tunnel of `hail-study ui`. Needs root, and Chromium with its driver. Beside many other
+processes Ray's nodes do not start: their agents have 30 seconds for it.
 """
 
 import argparse

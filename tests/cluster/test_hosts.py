@@ -1,7 +1,7 @@
 """From `ray up` to `ray down` on hosts of their own, the record on a server that no worker reaches.
 
 One cluster for the file, whose tests follow the course of things: no worker yet; one joins, later another; a worker is
-lost; one has no storage; the end. Then the same hosts as nodes of a job of Slurm's.
+lost; one has no storage; the end.
 """
 
 import shlex
@@ -263,17 +263,3 @@ def test_ray_down_leaves_no_ray_behind(ground):
     ground.cluster.down()
     for host in (ground.cluster.head, *ground.cluster.workers):
         assert host.run("pgrep -c -f '[r]aylet|[g]cs_server'", check=False).stdout.strip() == "0"
-
-
-def test_what_slurm_starts_trains_on_all_its_nodes(ground):
-    """`ray symmetric-run`, given on every node at once, as `srun` does; see docs/how-to/slurm.md."""
-    nodes = [ground.cluster.head, ground.cluster.workers[0]]
-    for node in nodes:
-        (node.home / "study" / "slurm.yaml").write_text(STUDY.format(name="slurm"))
-    start = f"ray symmetric-run --address {nodes[0].address}:6379 --min-nodes 2 --num-cpus 1"
-    study = "hail-study run slurm.yaml seeds=1 --address auto"
-    line = f"export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=200; cd ~/study && {start} -- {study}"
-    started = [subprocess.Popen(node.command(line), stdout=subprocess.PIPE, text=True) for node in nodes]
-    printed = [job.communicate(timeout=_PATIENCE)[0] for job in started]
-    assert [job.returncode for job in started] == [0, 0], printed
-    assert {run.data.tags["hail.nodes"] for run in ground.trials("slurm")} == {"head", "worker-1"}
