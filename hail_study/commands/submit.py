@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ examples:
 
 The study is checked here, copied to the head and run there on every node; what it prints is kept on the head beside its
 record. The same command continues a study. While it runs it is watched again with `ray exec CLUSTER 'tail -f LOG'`.
+The record names the commit of the checkout here, unless the cluster's code is another one: then the study says so.
 exit status: 0 done (or started), 1 it ended otherwise: its last lines say how, 2 bad input
 """
 
@@ -38,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     study = study_of(arguments, check_data=True)
     for file in (arguments.study, *data_files(study)):
         cluster.upload(file, _place(file))
-    status = cluster.execute(remote_line(_place(arguments.study), arguments.overrides, arguments.detach))
+    from hail_study.execution.provenance import submission
+
+    told = submission(arguments.study.parent)
+    status = cluster.execute(remote_line(_place(arguments.study), arguments.overrides, arguments.detach, told))
     if arguments.detach and status == DONE:
         print(f"started; watch it: ray exec {cluster.path} 'tail -n +1 -f {FOLDER}/{_log(arguments.study)}'")
     return DONE if status == DONE else NO
@@ -50,15 +55,22 @@ def data_files(study: "Study") -> list[Path]:
     return sorted({path for data in sources if isinstance(path := getattr(data, "path", None), Path)})
 
 
-def remote_line(place: str, overrides: list[str], detach: bool) -> str:
+def remote_line(place: str, overrides: list[str], detach: bool, told: Mapping[str, str]) -> str:
     """What the head's shell is given: a driver that outlives the connection, and its output for as long as that lasts.
 
     The driver runs in a session of its own; a connection that breaks ends only the watching. The file is there before
     either starts: `tail` would not wait for it.
+
+    Args:
+        place: Of the study file, in the folder of studies.
+        overrides: Of the study file.
+        detach: Do not watch.
+        told: Put into the driver's environment.
     """
     log = shlex.quote(_log(Path(place)))
     driver = shlex.join(["hail-study", "run", place, *overrides, "--address", "auto"])
-    run = f"PYTHONUNBUFFERED=1 setsid --wait {driver} >> {log} 2>&1 < /dev/null"
+    environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in {"PYTHONUNBUFFERED": "1", **told}.items())
+    run = f"{environment} setsid --wait {driver} >> {log} 2>&1 < /dev/null"
     start = f"cd ~/{FOLDER} && : > {log} && {{ {run} & }}"
     return start if detach else f"{start}; driver=$!; tail -n +1 --pid=$driver -f {log}; wait $driver"
 

@@ -27,11 +27,15 @@ examples:
 """
 
 _SERVE: Final = """\
-cd ~/{folder} && (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null || {{ \
-if [ -f mlflow.db ]; then mlflow server --host 127.0.0.1 --port {port} --backend-store-uri sqlite:///mlflow.db \
-> mlflow.log 2>&1 & else echo "no record on the head yet, and no MLflow server: run a study first"; fi; }}; \
+cd ~/{folder} && (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null || {{ if [ -f mlflow.db ]; then \
+mlflow server --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri sqlite:///mlflow.db > mlflow.log 2>&1 & \
+else echo "no record on the head yet, and no MLflow server: run a study first"; fi; }}; \
 sleep infinity"""
-"""What the head does while it is looked at: MLflow's pages come from the server there is, else from the record."""
+"""What the head does while it is looked at: MLflow's pages come from the server there is, else from the record.
+
+One process serves one reader. Of several, MLflow ends those that do not answer in 5 s: a busy head starts them over and
+over.
+"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -68,5 +72,5 @@ def server_command(location: "Location", host: str, port: int) -> list[str]:
     return [
         sys.executable,
         *("-m", "mlflow", "server", "--backend-store-uri", location.tracking, *artifacts),
-        *("--host", host, "--port", str(port)),
+        *("--host", host, "--port", str(port), "--workers", "1"),
     ]

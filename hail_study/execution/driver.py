@@ -18,7 +18,7 @@ from hail_study.execution.cluster import cluster, where
 from hail_study.execution.compilers import obstacle
 from hail_study.execution.notices import DataFiles, outdated
 from hail_study.execution.progress import Progress
-from hail_study.execution.provenance import provenance
+from hail_study.execution.provenance import differs, provenance
 from hail_study.execution.recording import Recorder
 from hail_study.execution.room import Room, wants
 from hail_study.execution.sampling import Tried
@@ -157,7 +157,7 @@ def execute(
     _check_compiler(study, address)
     store = Store(storage(study.file.compute, directory))
     store.check()
-    for caution in cautions(arm.configuration for arm in study.arms):
+    for caution in filter(None, [*cautions(arm.configuration for arm in study.arms), differs()]):
         console.print(f"Caution: {caution}", style="yellow", highlight=False)
     from hail_study.execution.models import keep_models
 

@@ -3,20 +3,26 @@
     python tests/cluster/journey.py studies/ablation.yaml analysis/results/cluster seeds=3
 
 Writes `journey.log` (commands and output), `trials.csv` (which trial ran where) and screenshots of MLflow and the Ray
-dashboard, taken through the tunnel of `hail-study ui`.
+dashboard, taken through the tunnel of `hail-study ui`. Needs root, and Chromium with its driver. Beside many other
+processes Ray's nodes do not start: their agents have 30 seconds for it.
 """
 
 import argparse
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 import pandas as pd
-from hosts import end_in_order, network
+from hosts import Host, end_in_order, network, wait_for_port
 from onprem import ROOT, Cluster, environment
 
 _NOISE: Final = ("Shared connection", "Warning: Permanently", "sending incremental", "total size is", "bytes  received")
@@ -28,6 +34,12 @@ _STEP: Final = re.compile(r"<?[\[(]?\d+/\d+[\])]?>?|New status|Error|Stopped|Fet
 
 _PATIENCE: Final = 900
 """Seconds for a page, on a busy machine."""
+_SETTLING: Final = 5
+"""Seconds between a page's first words and its picture."""
+_ASIDE: Final = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
+"""What MLflow's pages keep of a reader who has closed the assistant beside them."""
+_DRIVER: Final = 9515
+_FLAGS: Final = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1500,1150")
 
 
 def main() -> None:
@@ -60,19 +72,24 @@ class Journey:
         self._say(f"ray up --yes --no-config-cache {cluster.file}")
         cluster.wait_for(2)
         self._say(f"ray exec {cluster.file} 'ray status'")
-        self._say(f"hail-study submit {cluster.file} {study} {' '.join(overrides)}".rstrip())
-        self._look(name)
+        given = " ".join([study, *overrides])
+        self._say(f"hail-study submit {cluster.file} {given}")
+        self._say(f"ray exec {cluster.file} 'cd study && python -m hail_study.run {given} --address auto'")
+        self._look(name, given)
         self._trials(name)
         self._say(f"ray down --yes {cluster.file}")
         for worker in cluster.workers:
             worker.run("ray stop --force", check=False)
 
     def _say(self, line: str) -> None:
-        start = time.strftime("%H:%M:%S")
-        print(f"{start} $ {line}", flush=True)
-        printed = self._tidy(self._cluster.say(line, check=False))
-        self._log.write(f"[{start}] $ {self._tidy(line)}\n{printed}\n")
+        self._note(line)
+        self._log.write(self._tidy(self._cluster.say(line, check=False)) + "\n")
         self._log.flush()
+
+    def _note(self, line: str) -> None:
+        noted = f"[{time.strftime('%H:%M:%S')}] $ {self._tidy(line)}"
+        print(noted, flush=True)
+        self._log.write(noted + "\n")
 
     def _tidy(self, text: str) -> str:
         """Without colours and the launcher's chatter, and with folders as their user would write them."""
@@ -80,32 +97,61 @@ class Journey:
         text = "\n".join(lines) + "\n" if len(lines) > 1 else "".join(lines)
         for host in self._cluster.hosts:
             text = text.replace(str(host.home), "~")
-        return text.replace(str(self._folder), "/mnt")
+        for folder, shown in {str(self._folder): "/mnt", sys.prefix: "~/venv", str(ROOT): "~/checkout"}.items():
+            text = text.replace(folder, shown)
+        return text
 
-    def _look(self, name: str) -> None:
-        """Screenshots through the tunnel."""
-        tunnel = subprocess.Popen(self._cluster.laptop.command(f"hail-study ui {self._cluster.file}"))
+    def _look(self, name: str, given: str) -> None:
+        """What is there through the tunnel: pages, in a browser on the laptop, and the way for jobs."""
+        laptop, said = self._cluster.laptop, self._folder / "ui.log"
+        self._note(f"hail-study ui {self._cluster.file}")
+        tunnel = subprocess.Popen(
+            laptop.command(f"PYTHONUNBUFFERED=1 hail-study ui {self._cluster.file} > {said} 2>&1")
+        )
         try:
-            wait = "until curl -sf -o /dev/null http://127.0.0.1:5000/health; do sleep 1; done"
-            self._cluster.laptop.run(f"timeout {_PATIENCE} bash -c '{wait}'", timeout=_PATIENCE)
-            found = "http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=" + name
-            answer = self._cluster.laptop.run(f"curl -s '{found}'").stdout
-            experiment = answer.partition('"experiment_id": "')[2].partition('"')[0]
-            page = f"http://127.0.0.1:5000/#/experiments/{experiment}/runs"
-            self._shoot(page, "mlflow-runs.png")
-            self._shoot("http://127.0.0.1:8265/", "ray-dashboard.png")
+            for port in (5000, 8265):
+                wait = f"until curl -s -o /dev/null http://127.0.0.1:{port}/; do sleep 1; done"
+                laptop.run(f"timeout {_PATIENCE} bash -c '{wait}'", timeout=_PATIENCE)
+            with browser(laptop) as chromium:
+                self._shoot(chromium, name)
+            self._log.write(self._tidy(said.read_text()) + "\n")
+            job = f"bash -c 'cd ~/study && python -m hail_study.run {given}'"
+            self._say(f"ray job submit --address http://127.0.0.1:8265 -- {job}")
         finally:
             tunnel.terminate()
 
-    def _shoot(self, page: str, name: str) -> None:
-        options = "--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1500,1000"
-        wait = f"--user-data-dir=$HOME/browser --virtual-time-budget=60000 --timeout={_PATIENCE * 1000}"
-        target = (self._output / name).resolve()
-        self._cluster.laptop.run(
-            f"timeout {_PATIENCE} chromium {options} {wait} --screenshot={target} '{page}'",
-            check=False,
-            timeout=_PATIENCE,
-        )
+    def _shoot(self, chromium: Any, name: str) -> None:
+        """The trials behind the table, one of them, and the nodes."""
+        confirmed = quote('tags.`hail.phase` = "confirm"')
+        runs = f"http://127.0.0.1:5000/#/experiments/{self._experiment(name)}/runs"
+        best = f"{runs}?searchFilter={confirmed}&orderByKey=metrics.%60test%2Fndcg_at_10%60&orderByAsc=false"
+        chromium.get("http://127.0.0.1:5000/health")
+        for setting, value in _ASIDE.items():
+            chromium.execute_script("localStorage.setItem(...arguments)", setting, value)
+        self._page(chromium, best, "seed=", "mlflow-trials.png")
+        trial = chromium.find_element("css selector", "a[href*='/runs/']").get_attribute("href")
+        self._page(chromium, trial, "hail.nodes", "mlflow-trial.png")
+        page = "http://127.0.0.1:8265/"
+        chromium.get(page)
+        token = (self._cluster.laptop.home / ".ray" / "auth_token").read_text().strip()
+        chromium.add_cookie({"name": "ray-authentication-token", "value": token})
+        self._page(chromium, f"{page}#/cluster", self._cluster.workers[0].name, "ray-nodes.png")
+
+    def _experiment(self, name: str) -> str:
+        asked = f"http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}"
+        answer = json.loads(self._cluster.laptop.run(f"curl -s '{asked}'").stdout)
+        return str(answer["experiment"]["experiment_id"])
+
+    def _page(self, chromium: Any, address: str, awaited: str, name: str) -> None:
+        """A picture of a page, as soon as it shows what it is for."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        chromium.get("about:blank")  # pages that differ behind the # only would not be loaded
+        chromium.get(address)
+        shown = "return document.body.innerText"
+        WebDriverWait(chromium, _PATIENCE).until(lambda _: awaited in chromium.execute_script(shown))
+        time.sleep(_SETTLING)
+        chromium.save_screenshot(str(self._output / name))
 
     def _trials(self, name: str) -> None:
         """Which trial ran where, from the tags of the record on the head."""
@@ -123,6 +169,27 @@ class Journey:
         shown = runs.reindex(columns=[*tags, "start_time", "end_time"]).set_axis([*columns, "start", "end"], axis=1)
         shown.to_csv(self._output / "trials.csv", index=False)
         self._log.write(shown.groupby(["nodes", "phase"]).size().to_string() + "\n\n")
+
+
+@contextmanager
+def browser(host: Host) -> Iterator[Any]:
+    """Chromium on a host, steered from here."""
+    from selenium import webdriver
+
+    folder = host.home / "browser"
+    start = f"chromedriver --port={_DRIVER} --allowed-ips= --allowed-origins='*' > {host.home}/chromedriver.log 2>&1"
+    driver = subprocess.Popen(host.command(start))
+    try:
+        wait_for_port(host.address, _DRIVER)
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium") or ""
+        for flag in (*_FLAGS, f"--user-data-dir={folder}"):
+            options.add_argument(flag)
+        chromium = webdriver.Remote(f"http://{host.address}:{_DRIVER}", options=options)
+        yield chromium
+        chromium.quit()
+    finally:
+        driver.terminate()
 
 
 def _shown(line: str) -> str | None:

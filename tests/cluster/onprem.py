@@ -78,7 +78,7 @@ class Cluster:
         active = status.partition("Active:")[2].partition("Pending:")[0]
         return sum(int(line.split()[0]) for line in active.splitlines() if line.strip()[:1].isdigit())
 
-    def wait_for(self, nodes: int, seconds: float = 240) -> str:
+    def wait_for(self, nodes: int, seconds: float = 600) -> str:
         """Return what `ray status` says as soon as this many nodes take part."""
         deadline = time.monotonic() + seconds
         while True:

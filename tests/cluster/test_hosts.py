@@ -42,6 +42,7 @@ class Ground:
         self.store, self.checkout, private = folder / "store", folder / "checkout", folder / "mlflow"
         for made in (self.store, self.checkout, private):
             made.mkdir()
+        self.commit = _first_commit(self.checkout)
         self.cluster = Cluster(network, workers=2, checkout=self.checkout, head_cpus=0, wanted=0)
         self.server = servers.MlflowServer(network.add("mlflow"), private)
         secret = self.cluster.head.home / ".hail_credentials"
@@ -81,6 +82,15 @@ class Ground:
     def trials(self, name: str) -> list:
         """Those of them that trained something."""
         return [run for run in self.runs(name) if run.data.tags.get("hail.phase") == "confirm"]
+
+
+def _first_commit(folder: Path) -> str:
+    """Make a folder a git checkout with one commit."""
+    git = ["git", "-C", str(folder)]
+    person = ["-c", "user.name=Name", "-c", "user.email=name@example.org"]
+    for words in (["init", "-q"], [*person, "commit", "-q", "--allow-empty", "-m", "First"]):
+        subprocess.run([*git, *words], check=True)
+    return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = _PATIENCE) -> None:
@@ -153,6 +163,7 @@ def test_the_record_is_whole_though_no_worker_reaches_its_server(studied, ground
     assert len(trials) == len({run.data.tags["hail.key"] for run in trials}) == TRIALS
     assert all("test/ndcg_at_10" in run.data.metrics for run in trials)
     assert all(run.info.artifact_uri.startswith("mlflow-artifacts:/") for run in runs)
+    assert {run.data.tags["hail.git.commit"] for run in trials} == {ground.commit}
     kept = [path.name for path in ground.server.artifacts.rglob("*")]
     assert kept.count("ranks.parquet") >= TRIALS
     assert "report.html" in kept
@@ -184,6 +195,9 @@ def test_a_request_without_the_token_is_refused(ground):
     finally:
         tunnel.terminate()
         tunnel.wait()
+    agent = f"curl -s -o /dev/null -w '%{{http_code}}' http://{head.address}:52365/api"
+    assert laptop.run(f"{agent}/job_agent/jobs/x/logs").stdout == "401"
+    assert laptop.run(f"{agent}/healthz").stdout == "200"  # as SECURITY.md says
     status = f"ray status --address {head.address}:6379"
     assert laptop.run(status).returncode == 0
     without = laptop.run(f"RAY_AUTH_MODE=disabled {status}", check=False)

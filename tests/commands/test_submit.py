@@ -29,24 +29,30 @@ def head(tmp_path):
 
 
 def test_what_the_study_prints_is_seen_and_its_status_returned(head, tmp_path):
-    done = head(remote_line("studies/a b.yaml", ["seeds=2", "peers.count=[1, 2]"], detach=False))
+    done = head(remote_line("studies/a b.yaml", ["seeds=2", "peers.count=[1, 2]"], detach=False, told={}))
     assert done.stdout == "run|studies/a b.yaml|seeds=2|peers.count=[1, 2]|--address|auto|trained\n"
     assert (done.returncode, done.stderr) == (3, "")
     assert (tmp_path / "study" / "a b.log").read_text() == done.stdout
 
 
+def test_the_driver_is_told_in_its_environment(head, tmp_path):
+    (tmp_path / "hail-study").write_text('#!/bin/sh\necho "$HAIL_SUBMITTED"\n')
+    done = head(remote_line("study.yaml", [], detach=False, told={"HAIL_SUBMITTED": "abc-dirty 'def'"}))
+    assert done.stdout == "abc-dirty 'def'\n"
+
+
 def test_the_log_is_there_before_it_is_watched():
     """Else a busy head's `tail` finds nothing, ends, and the study runs unseen."""
-    line = remote_line("study.yaml", [], detach=False)
+    line = remote_line("study.yaml", [], detach=False, told={})
     assert line.index(": > study.log") < line.index("setsid") < line.index("tail")
 
 
 def test_a_second_study_starts_a_new_log(head, tmp_path):
     for _ in range(2):
-        head(remote_line("study.yaml", [], detach=False))
+        head(remote_line("study.yaml", [], detach=False, told={}))
     assert (tmp_path / "study" / "study.log").read_text().count("trained") == 1
 
 
 def test_detached_it_returns_at_once(head):
-    done = head(remote_line("study.yaml", [], detach=True))
+    done = head(remote_line("study.yaml", [], detach=True, told={}))
     assert (done.returncode, done.stdout) == (0, "")

@@ -5,13 +5,15 @@ API reference of KubeRay 1.6 (ray.io/v1) gives the kinds that the file uses, pod
 strictly, by Kubernetes' own published schema.
 """
 
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-FILE = Path(__file__).parent.parent.parent / "deploy" / "kuberay.yaml"
+ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "deploy" / "kuberay.yaml"
 KUBERNETES = "1.31"
 
 TEXT, FLAG, COUNT = {"type": "string"}, {"type": "boolean"}, {"type": "integer", "minimum": 0}
@@ -149,3 +151,13 @@ def test_only_the_driver_has_the_records_credentials(job):
     assert {"secretRef": {"name": "hail-mlflow"}} in head["envFrom"]
     assert not any("envFrom" in container for container in others)
     assert all(not container["securityContext"]["allowPrivilegeEscalation"] for container in [head, *others])
+
+
+def test_its_image_stands_on_the_versions_of_the_aws_cluster_and_on_no_root():
+    recipe = (ROOT / "deploy" / "Dockerfile").read_text()
+    pins = set(re.findall(r'"(\S+==\S+)"', recipe))
+    assert len(pins) == 4
+    assert pins == set(re.findall(r'"(\S+==\S+)"', (ROOT / "cluster.yaml").read_text()))
+    assert f'rayVersion: "{next(pin for pin in pins if pin.startswith("ray[")).partition("==")[2]}"' in FILE.read_text()
+    assert int(re.findall(r"^USER (\d+)$", recipe, re.M)[-1]) > 0
+    assert all((ROOT / name).exists() for name in re.findall(r"^COPY (.*) \S+$", recipe, re.M)[0].split())
