@@ -112,21 +112,26 @@ def plans() -> dict[str, float]:
 
 def finished() -> dict[str, float]:
     """A study whose trials are all recorded, given again: the second time its report is written already."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        path = folder / "between.yaml"
+        path.write_text(_STUDY % "0, 0.1")
+        simulated(path, folder)
+        return {
+            "a finished study given again, s": seconds(lambda: command("-m", "hail_study.run", str(path), at=folder))
+        }
+
+
+def simulated(path: Path, folder: Path) -> None:
+    """Record a study's trials with made-up results; the record is let go of at the end."""
     from hail_study.execution.driver import datasets, open_agenda
     from hail_study.execution.simulated import simulate
     from hail_study.record import Record
     from hail_study.study import load
 
-    with TemporaryDirectory() as place:
-        folder = Path(place)
-        path = folder / "between.yaml"
-        path.write_text(_STUDY % "0, 0.1")
-        study = load(path)
-        record = Record(study.file.record, folder)
-        simulate(study, record, open_agenda(study, datasets(study), record.trials(study.file.name)))
-        return {
-            "a finished study given again, s": seconds(lambda: command("-m", "hail_study.run", str(path), at=folder))
-        }
+    study = load(path)
+    record = Record(study.file.record, folder)
+    simulate(study, record, open_agenda(study, datasets(study), record.trials(study.file.name)))
 
 
 def training(case: str) -> dict[str, float]:

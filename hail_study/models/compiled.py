@@ -61,8 +61,8 @@ class Compiled:
         return COMPILATION.obstacles.get(self._structure, "")
 
     @property
-    def lengths(self) -> int:
-        """How many were compiled."""
+    def shapes(self) -> int:
+        """How many were compiled: of batches and lengths."""
         return len(self._plans)
 
     def width(self, x: Tensor) -> int:

@@ -113,8 +113,8 @@ class Family(Layer):
         why = next((way.obstacle for way in ways if way.obstacle), self._plain)
         if why:
             return f"{name}: not compiled ({why})"
-        lengths, seconds = sum(way.lengths for way in ways), sum(way.seconds for way in ways)
-        return f"{name}: compiled for {lengths} lengths in {seconds:.0f} s ({COMPILATION.mode})"
+        shapes, seconds = sum(way.shapes for way in ways), sum(way.seconds for way in ways)
+        return f"{name}: compiled ({COMPILATION.mode}), {shapes} shape{'s' * (shapes != 1)} in {seconds:.0f} s"
 
     def _encode(self, x: Tensor, padding: Tensor) -> Tensor:
         slots, together = len(x), self._together(x, x.shape[2])

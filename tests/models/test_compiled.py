@@ -70,14 +70,14 @@ def same(inputs, *arguments, backend="aot_eager", mode="default", precision=None
 def test_every_encoder_as_one_stack(encoder):
     network = same(ids(), encoder)
     (note,) = compiled_notes(network)
-    assert "compiled for 1 lengths" in note
+    assert "compiled (default), 1 shape in" in note
     assert network.state_dict().keys() == built(encoder).state_dict().keys()
 
 
 @pytest.mark.parametrize("encoder", ["bert4rec", "gru4rec"])
 def test_peers_in_turn(encoder, monkeypatch):
     monkeypatch.setattr(family, "TOGETHER", IN_TURN)
-    assert "compiled for 1 lengths" in compiled_notes(same(ids(), encoder))[0]
+    assert "compiled (default), 1 shape in" in compiled_notes(same(ids(), encoder))[0]
 
 
 def test_trials_of_a_pack_and_hidden_items():
@@ -123,7 +123,7 @@ def test_what_was_compiled_serves_the_next_trial(monkeypatch):
     other = built()
     computed(other, ids())
     assert COMPILATION.seconds == spent > 0
-    assert compiled_notes(other) == ["SASRec: compiled for 1 lengths in 0 s (default)"]
+    assert compiled_notes(other) == ["SASRec: compiled (default), 1 shape in 0 s"]
 
 
 def test_evaluation_is_not_compiled():
