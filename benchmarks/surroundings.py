@@ -19,7 +19,6 @@ from urllib.request import Request, urlopen
 def one_cluster(cpus: int = 2) -> Iterator[None]:
     """A Ray cluster of this machine that commands find by RAY_ADDRESS; its workers are no politer than its drivers."""
     os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # a node is slow to start where others keep a machine
     import ray
 
     ray.init(address="local", num_cpus=cpus, num_gpus=0, include_dashboard=False, log_to_driver=False)

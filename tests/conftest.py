@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+settings.register_profile("no clock", deadline=None)  # a machine that others use stops for seconds
+settings.load_profile("no clock")
 
 TINY = {
     "data": {"source": "planted", "users": 120, "items": 60, "length": 12, "max_length": 12, "k_core": 0},

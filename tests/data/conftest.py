@@ -4,12 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from hail_study.data import Prepared
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 Build = Callable[[Sequence[Sequence[int]]], Prepared]
 

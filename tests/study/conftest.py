@@ -3,12 +3,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import settings
 
 from hail_study.study import Study, StudyError, load
-
-settings.register_profile("no clock", deadline=None)
-settings.load_profile("no clock")
 
 Loading = Callable[..., Study]
 Failing = Callable[..., list[str]]
