@@ -45,13 +45,13 @@ class Objective:
         chunk: Scores (slots x targets x items) held at a time; default: what the device's caches like.
 
     Attributes:
-        obstacle: Why the last loss was not computed by kernels that hold no scores; empty where it was.
+        obstacle: Why the last loss was not computed by kernels that hold no scores; empty where it was, None before.
 
     Raises:
         ValueError: The coupling needs a distribution over all items, and the item loss gives none.
     """
 
-    obstacle = ""
+    obstacle: str | None = None
 
     def __init__(self, configuration: Configuration, chunk: int | None = None) -> None:
         peers, loss = configuration.peers, configuration.objective.loss

@@ -224,4 +224,4 @@ def notes_of(objective: Objective, network: PeerNetwork) -> list[str]:
     """How a loss and the states it is taken of were computed."""
     why = objective.obstacle
     loss = f"a few targets at a time ({why})" if why else "Triton kernels"
-    return [f"loss over the items: {loss}", *compiled_notes(network)]
+    return [*([] if why is None else [f"loss over the items: {loss}"]), *compiled_notes(network)]
