@@ -26,9 +26,10 @@ def searched(results: Results) -> pd.DataFrame:
     for arm in results.study.arms:
         column = f"validation/{arm.configuration.evaluation.select}"
         trials = results.of(arm, "search")
-        for trial in trials[trials["status"] == "finished"].to_dict("records"):
-            known = {"arm": arm.name, "number": trial["number"], "value": trial.get(column, np.nan)}
-            rows.append(known | trial["hyperparameters"])
+        ended = trials[trials["status"] == "finished"]
+        values = ended[column] if column in ended else [np.nan] * len(ended)
+        for number, value, chosen in zip(ended["number"], values, ended["hyperparameters"], strict=True):
+            rows.append({"arm": arm.name, "number": number, "value": value} | chosen)
     return pd.DataFrame(rows).dropna(subset="value") if rows else pd.DataFrame()
 
 
