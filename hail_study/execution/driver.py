@@ -28,7 +28,7 @@ from hail_study.execution.termination import termination_as_interrupt
 from hail_study.execution.version import training_version
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
-from hail_study.study import Compute, Place, Problem, Study, StudyError, TrialSpec, cautions
+from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
 from hail_study.study.dependencies import unselected
 from hail_study.study.load import place_of
 from hail_study.study.sections import without_password
@@ -234,7 +234,8 @@ def _tune(
         work = _work(study, store, mark, session)
         shared = _shared(data)
         room.pack = _pack(study, agenda, shared, room, work, record, console)
-        supply = Sources(record, store, study.file.name).supply if session is None else _nothing
+        # Trials that are not trained learn from none.
+        supply = Sources(record, store, study.file.name).supply if session is None else lambda spec: None
         with _hosts(study, room, work) as hosts:
             scheduled = early_stopping(study.file.search) is not None
             searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts, scheduled)
@@ -243,10 +244,6 @@ def _tune(
                 _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
         recorder.settle()
     return searcher
-
-
-def _nothing(spec: TrialSpec) -> None:
-    """Trials that are not trained learn from none."""
 
 
 def _spending(study: Study, trials: pd.DataFrame) -> Spending:

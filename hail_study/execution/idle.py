@@ -48,9 +48,16 @@ class IdleWorkers(_ObjectCache):  # type: ignore[misc]
 @contextmanager
 def workers_kept(coming: Callable[[], int]) -> Iterator[None]:
     """A Tune that is started within keeps idle workers."""
-    original = tune_controller._ObjectCache
-    tune_controller._ObjectCache = partial(IdleWorkers, coming)
+    with tune_with("_ObjectCache", partial(IdleWorkers, coming)):
+        yield
+
+
+@contextmanager
+def tune_with(name: str, made: Any) -> Iterator[None]:
+    """A Tune that is started within makes a part of its controller by `made`, where it has no setting for that."""
+    original = getattr(tune_controller, name)
+    setattr(tune_controller, name, made)
     try:
         yield
     finally:
-        tune_controller._ObjectCache = original
+        setattr(tune_controller, name, original)

@@ -10,9 +10,9 @@ from typing import Any, Final
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import Callback
-from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial as TuneTrial
 
+from hail_study.execution.idle import tune_with
 from hail_study.execution.ticket import Ticket
 
 _NODE: Final = re.compile(
@@ -78,12 +78,8 @@ def every_loss_known() -> Iterator[None]:
     Of itself it knows `RayActorError` only, and any other ends the run: `OutOfMemoryError` among them, which says that
     Ray's memory monitor ended the process.
     """
-    known = tune_controller.RayActorManager
-    tune_controller.RayActorManager = _Manager
-    try:
+    with tune_with("RayActorManager", _Manager):
         yield
-    finally:
-        tune_controller.RayActorManager = known
 
 
 class _Manager(RayActorManager):  # type: ignore[misc]
