@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hail_study.execution.hosts import Hosts
     from hail_study.execution.session import Sessions
     from hail_study.execution.tune import StudySearcher
-    from hail_study.execution.worker import Work
+    from hail_study.execution.work import Work
     from hail_study.report import Table
 
 
@@ -262,7 +262,7 @@ def _shared(data: Mapping[str, Dataset]) -> dict[str, Any]:
 
 def _work(study: Study, store: Store, mark: str, session: "Sessions | None") -> "Work":
     """What workers are told."""
-    from hail_study.execution.worker import Work
+    from hail_study.execution.work import Work
 
     compute = study.file.compute
     return Work(
@@ -275,7 +275,7 @@ def _work(study: Study, store: Store, mark: str, session: "Sessions | None") -> 
         threads=compute.threads or max(1, int(compute.cpus)),
         memory=compute.memory,
         compile=compute.compile,
-        **({"session": session} if session else {}),
+        session=session,
     )
 
 
@@ -289,16 +289,17 @@ def _pack(
     console: Console,
 ) -> int:
     """Trials that one process trains together; those of a session of one's own are trained one by one."""
-    from hail_study.execution.probing import found_pack
-    from hail_study.execution.session import Session
-
     wanted = study.file.compute.pack
-    if work.session is not Session:
+    if work.session is not None or wanted == 1:
         return 1
-    pack, why = (wanted, str(wanted)) if wanted != "auto" else found_pack(study, agenda, shared, room, work)
-    if wanted != 1:
-        _tell(console, [f"compute.pack: {why}"])
-        record.pack(why)
+    if wanted == "auto":
+        from hail_study.execution.probing import found_pack
+
+        pack, why = found_pack(study, agenda, shared, room, work)
+    else:
+        pack, why = wanted, str(wanted)
+    _tell(console, [f"compute.pack: {why}"])
+    record.pack(why)
     return pack
 
 

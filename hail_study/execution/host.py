@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from hail_study.execution.session import Session
 from hail_study.execution.ticket import Unknown
-from hail_study.execution.worker import Work, Worker
+from hail_study.execution.work import Work
+from hail_study.execution.worker import Worker
 from hail_study.study import TrialSpec
 from hail_study.training.pack import PackFailed, Packs
 from hail_study.training.trial import Trial

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hail_study.execution.room import Room
-from hail_study.execution.worker import Work
+from hail_study.execution.work import Work
 from hail_study.study import Compute, TrialSpec
 from hail_study.study.packing import structure
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from hail_study.execution.agenda import Agenda
 from hail_study.execution.room import Room
-from hail_study.execution.worker import Work, Worker
+from hail_study.execution.work import Work
+from hail_study.execution.worker import Worker
 from hail_study.study import Compute, Configuration, Study
 from hail_study.study.packing import structure
 from hail_study.training import probe

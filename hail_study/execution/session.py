@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 PATIENCE: Final = 300.0
 """Seconds for which a store that is full or out of reach is tried again where nothing can go on without it."""
 _WAIT: Final = 2.0
-_TOGETHER: Final = 1.0
-"""Seconds of epochs that are reported together where nobody decides after each."""
 
 
 class SourceLost(RuntimeError):
@@ -304,21 +302,6 @@ class Session:
                 _log.warning("%s: %s", self._spec.label, error)
             else:
                 return
-
-
-def together(step: Callable[[], dict[str, Any]], seconds: float = _TOGETHER) -> dict[str, Any]:
-    """What several steps of a session found, as one result: a report costs as much as a short epoch.
-
-    Args:
-        step: `Session.step`. A result without entries, with a notice or with the trial's end is handed over at once.
-        seconds: After which no further step is taken.
-    """
-    until = time.monotonic() + seconds
-    result = step()
-    while result["entries"] and not (result["done"] or "notice" in result) and time.monotonic() < until:
-        later = step()
-        result |= later | {"entries": [*result["entries"], *later["entries"]]}
-    return result
 
 
 Sessions = Callable[[TrialSpec, Dataset, Store, str, float], Session]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from ray.tune import Trainable
@@ -15,13 +15,18 @@ from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.budget import Spending
 from hail_study.execution.hosts import Hosts
 from hail_study.execution.room import Room
-from hail_study.execution.session import Session, together
 from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET, GivenUp, Ticket
-from hail_study.execution.worker import Work, Worker
+from hail_study.execution.work import Work
 from hail_study.study import Asha, Search, TrialSpec
 from hail_study.study.measures import lower_is_better
 from hail_study.study.schema import HyperBand, Median, Pbt
+
+if TYPE_CHECKING:
+    from hail_study.execution.session import Session
+
+_TOGETHER: Final = 1.0
+"""Seconds of epochs that are reported together where nobody decides after each."""
 
 
 class StudyTrainable(Trainable):  # type: ignore[misc]
@@ -29,6 +34,8 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], work: Work | None = None) -> None:
         """Open a trial."""
+        from hail_study.execution.worker import Worker  # with torch, which the driver goes without
+
         self._worker = Worker(work or Work())
         self._begin(config)
 
@@ -53,6 +60,21 @@ class StudyTrainable(Trainable):  # type: ignore[misc]
         self._session: Session | GivenUp = (
             GivenUp(ticket.given_up) if ticket.given_up else self._worker.open(ticket.spec, ticket.data)
         )
+
+
+def together(step: Callable[[], dict[str, Any]], seconds: float = _TOGETHER) -> dict[str, Any]:
+    """What several steps of a session found, as one result: a report costs as much as a short epoch.
+
+    Args:
+        step: `Session.step`. A result without entries, with a notice or with the trial's end is handed over at once.
+        seconds: After which no further step is taken.
+    """
+    until = time.monotonic() + seconds
+    result = step()
+    while result["entries"] and not (result["done"] or "notice" in result) and time.monotonic() < until:
+        later = step()
+        result |= later | {"entries": [*result["entries"], *later["entries"]]}
+    return result
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]

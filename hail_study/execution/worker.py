@@ -1,50 +1,21 @@
-"""A process that trains: what it is told once, and the trials it opens."""
+"""A process that trains, and the trials it opens."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import ray
 import torch
 
 from hail_study.execution.memory import limit_memory
-from hail_study.execution.session import Session, Sessions
+from hail_study.execution.session import Session
 from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
 from hail_study.execution.ticket import GivenUp
-from hail_study.models.compilation import Mode, compile_modules
+from hail_study.execution.work import Work
+from hail_study.models.compilation import compile_modules
 from hail_study.study import TrialSpec
 from hail_study.study.plugins import activate
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is the same for all trials of a study.
-
-    Attributes:
-        storage: URI of the checkpoint store.
-        mark: Left in the store by the driver; empty where it is not looked for.
-        interval: Seconds between checkpoints.
-        threads: Of a process.
-        memory: GB that a process may take; None for as much as there is.
-        session: Opens what is done with a trial.
-        system_seconds: Between samples of the machine; 0 for none.
-        plugins: Of the study.
-        folder: Of the study file, for its plugins.
-        compile: How encoders are compiled.
-    """
-
-    storage: str = ""
-    mark: str = ""
-    interval: float = 0.0
-    threads: int = 1
-    memory: float | None = None
-    session: Sessions = Session
-    system_seconds: float = 0.0
-    plugins: Sequence[str] = ()
-    folder: str = ""
-    compile: Mode = "none"
 
 
 class Worker:
@@ -76,7 +47,8 @@ class Worker:
             data: Reference to its data, whose arrays are mapped into memory.
         """
         self._system.begin()
-        return self._work.session(spec, ray.get(data), self._store, self.device, self._work.interval)
+        opened = self._work.session or Session
+        return opened(spec, ray.get(data), self._store, self.device, self._work.interval)
 
     def outcome(self, found: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What a session finds, its latest epoch with a sample of the machine where one is due; or why no trial can be

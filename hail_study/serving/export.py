@@ -11,10 +11,11 @@ import pandas as pd
 
 from hail_study.data import Dataset, prepare
 from hail_study.record import Record
+from hail_study.serving.folder import CARD, CONFIGURATION, ITEMS, WEIGHTS
 from hail_study.study import Arm, Study
 from hail_study.study.measures import sign
 
-_FILES: Final = ("best.safetensors", "configuration.yaml", "log.txt")
+_FILES: Final = (WEIGHTS, CONFIGURATION, "log.txt")
 
 _README: Final = """\
 # {arm} of study {study}
@@ -99,8 +100,8 @@ def export(study: Study, record: Record, choice: Choice, folder: Path, prepared:
         with record.artifact(choice.trial["run_id"], name) as source:
             shutil.copyfile(source, folder / name)
     items = [str(name) for name in names]
-    _write(folder / "items.json", items)
-    _write(folder / "card.json", _card(study, choice))
+    _write(folder / ITEMS, items)
+    _write(folder / CARD, _card(study, choice))
     example = json.dumps(items[:3])
     (folder / "README.md").write_text(
         _README.format(

@@ -11,14 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hail_study.models import PeerNetwork, combine
+from hail_study.serving.folder import CARD, CONFIGURATION, ITEMS, WEIGHTS
 from hail_study.study import Configuration
 from hail_study.study.factors import replaced
 from hail_study.study.plugins import activate
-
-WEIGHTS = "best.safetensors"
-CONFIGURATION = "configuration.yaml"
-ITEMS = "items.json"
-CARD = "card.json"
 
 
 class Predictor:

@@ -6,8 +6,6 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from hail_study.serving import Predictor
-
 
 class RankingModel(PythonModel):  # type: ignore[misc]
     """Column `sequence` (item names, oldest first) in; lists of item names, likeliest first, out.
@@ -16,6 +14,8 @@ class RankingModel(PythonModel):  # type: ignore[misc]
     """
 
     def load_context(self, context: PythonModelContext) -> None:
+        from hail_study.serving import Predictor  # only here: MLflow runs this file when it keeps it, too
+
         self._predictor = Predictor.load(context.artifacts["export"])
 
     def predict(

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hail_study.record import Record
-from hail_study.serving.predictor import CARD
+from hail_study.serving.folder import CARD
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -29,7 +29,14 @@ NAMES: Final = tuple(ROLES.values())
 
 def digest(parts: Any, length: int) -> str:
     """The first hexadecimal digits of the SHA-256 over `parts` as JSON with sorted keys."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _hashed(_json(parts), length)
+
+
+def _json(parts: Any) -> str:
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _hashed(text: str, length: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
@@ -97,7 +104,9 @@ def code_version(packages: Iterable[str]) -> str:
         ModuleNotFoundError: A name that cannot be found.
     """
     sources = dict(pair for package in packages for pair in _sources(package))
-    return digest([[module, _syntax(ast.parse(path.read_bytes()))] for module, path in sorted(sources.items())], 16)
+    # One text a module: trees that are all kept keep Python's garbage collector busy for three times as long.
+    modules = [_json([module, _syntax(ast.parse(path.read_bytes()))]) for module, path in sorted(sources.items())]
+    return _hashed(f"[{','.join(modules)}]", 16)
 
 
 def _sources(package: str) -> Iterator[tuple[str, Path]]:

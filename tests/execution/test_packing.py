@@ -25,7 +25,7 @@ from hail_study.execution.hosts import Hosts
 from hail_study.execution.losses import _NODE
 from hail_study.execution.packed import HostLost, PackedTrainable
 from hail_study.execution.ticket import TICKET, Ticket, Unknown
-from hail_study.execution.worker import Work
+from hail_study.execution.work import Work
 from hail_study.record import Record
 from hail_study.study import TrialSpec, configure, load
 from hail_study.training import Trial, pack, probe

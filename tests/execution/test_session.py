@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from hail_study.execution.session import Session, together
+from hail_study.execution.session import Session
 from hail_study.execution.store import Attempt, Fenced, Store
+from hail_study.execution.tune import together
 from hail_study.study import TrialSpec, configure
 
 

@@ -82,7 +82,7 @@ def band(
 def save(figure: "Figure", path: Path) -> list[Path]:
     """Write a figure as SVG, PDF and PNG beside each other, as wide as it is; equal figures give equal bytes.
 
-    The layout is made and measured once: left to itself, Matplotlib draws twice for each format.
+    The layout is made and measured once: left to itself, Matplotlib makes one for each format.
     """
     import matplotlib as mpl
     from matplotlib.transforms import Bbox
@@ -90,8 +90,8 @@ def save(figure: "Figure", path: Path) -> list[Path]:
     paths = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
     with style():
         figure.draw_without_rendering()
-        with mpl.rc_context({"figure.constrained_layout.use": False}):
-            figure.set_layout_engine(None)
+        mpl.rcParams["figure.constrained_layout.use"] = False  # what saving goes back to
+        figure.set_layout_engine(None)
         drawn, wide = figure.get_tightbbox(), figure.get_figwidth()
         whole = Bbox.from_extents(min(drawn.x0, 0), drawn.y0 - _MARGIN, max(drawn.x1, wide), drawn.y1 + _MARGIN)
         for one in paths:
