@@ -1,12 +1,15 @@
 """What to train next. Pure: knows no Ray, no MLflow and no clock.
 
 Every arm goes through its own search with the same budget, and as soon as that is spent through its confirm trials, so
-no arm waits for another and the cluster never idles at a barrier.
+no arm waits for another. An arm's search comes before the confirm trials of the arm that it follows: they are there to
+start while the search's last trials are still under way.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 from typing import Final, Literal
 
 from hail_study.execution.population import Population
@@ -17,6 +20,7 @@ from hail_study.study import Arm, Configuration, Study, TrialSpec, Value, config
 from hail_study.study.schema import Pbt
 
 Status = Literal["finished", "pruned", "failed"]
+Phase = Literal["search", "confirm"]
 
 _ATTEMPTS: Final = 25
 """Draws that may repeat an earlier proposal before a (finite) space counts as exhausted."""
@@ -131,13 +135,14 @@ class ArmAgenda:
         selected = {f"validation/{self._select}": outcome.value}
         return Tried(spec.hyperparameters, {**outcome.measured, **selected})
 
-    def next(self) -> TrialSpec | None:
-        """The next trial that may start now, or None: all are handed out, or a generation must end first."""
-        if any(arm.awaited(self._source_seed(arm)) for arm in self.sources.values()):
+    def next(self, phase: Phase) -> TrialSpec | None:
+        """The next trial of a phase that may start now, or None: all are handed out, or others must end first."""
+        searching = len(self.searched) < self.budget
+        if searching != (phase == "search") or any(
+            arm.awaited(self._source_seed(arm)) for arm in self.sources.values()
+        ):
             return None
-        spec = self._next_search() if len(self.searched) < self.budget else None
-        if spec is None and len(self.searched) >= self.budget:
-            spec = self._next_confirm()
+        spec = self._next_search() if searching else self._next_confirm()
         if spec is not None:
             self.specs[spec.key] = spec
         return spec
@@ -255,9 +260,7 @@ class ArmAgenda:
         ended = {spec.seed for spec in self.specs.values() if spec.phase == "confirm" and spec.key in self.outcomes}
         return self.search_failed or ended >= set(seeds)
 
-    def _spec(
-        self, phase: Literal["search", "confirm"], seed: int, hyperparameters: Mapping[str, Value], number: int | None
-    ) -> TrialSpec:
+    def _spec(self, phase: Phase, seed: int, hyperparameters: Mapping[str, Value], number: int | None) -> TrialSpec:
         changes = dict(hyperparameters)
         if phase == "search" and self._search and self._search.epochs:
             changes["training.epochs"] = self._search.epochs
@@ -307,6 +310,7 @@ class Agenda:
         for arm in study.arms:
             self.arms[arm.key].sources = {role: self.arms[key] for role, key in arm.sources.items()}
         self._seeds = PruningPlan(study, self.arms) if study.file.pruned else SeedPlan(study, self.arms)
+        self._turns = _turns(list(self.arms.values()))
         self._known = known or {}
         self._peeked: TrialSpec | None = None
         self._dependent = [arm for arm in self.arms.values() if arm.sources]
@@ -327,8 +331,8 @@ class Agenda:
         ahead = True
         while ahead:
             ahead = False
-            for arm in self.arms.values():
-                for spec in iter(arm.next, None):
+            for arm, phase in self._turns:
+                for spec in iter(partial(arm.next, phase), None):
                     if spec.key not in self._known:
                         return spec
                     self.reused.add(spec.key)
@@ -373,3 +377,11 @@ class Agenda:
         for arm in self.arms.values():
             if arm.search_done and arm.best:
                 yield arm.arm, arm.best
+
+
+def _turns(arms: list[ArmAgenda]) -> list[tuple[ArmAgenda, Phase]]:
+    """The order in which arms are asked: each search one arm ahead of the confirm trials."""
+    turns: list[tuple[ArmAgenda, Phase]] = [(arms[0], "search")]
+    for arm, following in pairwise(arms):
+        turns += [(following, "search"), (arm, "confirm")]
+    return [*turns, (arms[-1], "confirm")]

@@ -58,6 +58,16 @@ def test_every_arm_gets_the_same_budget_and_the_same_seeds(study):
         assert [spec.seed for spec in arm.specs.values() if spec.phase == "confirm"] == [0, 1, 2]
 
 
+def test_confirm_trials_are_kept_for_the_time_in_which_the_last_search_ends(study):
+    agenda = agenda_of(study)
+    last, order = list(agenda.arms.values())[-1], []
+    for spec in iter(agenda.next, None):  # one place, one trial at a time
+        order.append((spec.arm == last.arm.key, spec.phase))
+        agenda.tell(spec, Outcome("finished", value_of(spec)))
+    searched = max(place for place, found in enumerate(order) if found == (True, "search"))
+    assert order[searched + 1 :] == [(False, "confirm")] * 3 + [(True, "confirm")] * 3
+
+
 def test_what_is_trained_does_not_depend_on_the_order_in_which_trials_end(study):
     keys = [set(run(agenda_of(study), seed)) for seed in range(6)]
     assert all(found == keys[0] for found in keys)
