@@ -54,6 +54,7 @@ _FILE = _STUDY.replace(
     "{source: file, path: ratings.csv, max_length: 12, k_core: 0}",
 )
 _OUTAGE = 60.0
+_ATTEMPTS = 5
 _UNBROKEN = ("planted", "file", "changed file")
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
@@ -72,6 +73,7 @@ class Case:
         said: What it printed.
         gate: Of its MLflow server, where it has one.
         struck: How far it was when the fault met it.
+        hurry: Factor of the seconds after which a kill comes.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class Case:
     process: BaseProcess | None = None
     said: str = ""
     struck: str = ""
+    hurry: float = 1.0
 
     def start(self) -> None:
         (self.folder / "log.txt").write_bytes(b"")
@@ -144,6 +147,7 @@ class Fault:
         around: Surroundings of the whole case.
         look_for: A pattern; the line of the first command's output that has it is shown.
         alone: Whether it cannot tell one study from another that runs at the same time.
+        kills: Whether it is nothing where the command has ended before.
     """
 
     strike: Callable[[Case], None]
@@ -153,6 +157,7 @@ class Fault:
     around: Callable[[Path], AbstractContextManager[Any]] = nullcontext
     look_for: str = r"^$"
     alone: bool = False
+    kills: bool = False
 
 
 def print_matrix() -> None:
@@ -172,7 +177,7 @@ def print_matrix() -> None:
         chosen = [name for name in names if not arguments.only or re.search(arguments.only, name)]
         with ThreadPoolExecutor(arguments.at_once) as pool:
             expected, pace = _unbroken(folder, pool)
-            kills = (Fault(pace.kill(place)) for place in places)
+            kills = (Fault(pace.kill(place), kills=True) for place in places)
             faults = dict(zip(names, [*_faults().values(), *kills], strict=True))
             _table(folder, {name: faults[name] for name in chosen}, expected, pool)
 
@@ -297,7 +302,19 @@ def _ratings() -> str:
 
 
 def _meet(folder: Path, fault: Fault, expected: dict[str, bytes]) -> str:
-    case = _prepared(folder, fault.study)
+    """What a row says of a fault. A kill that came too late is tried again a little sooner, with another study."""
+    for attempt in range(_ATTEMPTS):
+        case = _prepared(folder.with_name(f"{folder.name}-{attempt}"), fault.study)
+        case.hurry = 0.9**attempt
+        row = _row(case, fault, expected)
+        if row:
+            return row
+    raise RuntimeError(f"the command ended before the kill, {_ATTEMPTS} times")
+
+
+def _row(case: Case, fault: Fault, expected: dict[str, bytes]) -> str:
+    """What a row says of a fault; empty where a kill came too late."""
+    folder = case.folder
     with fault.around(folder) as surroundings:
         if isinstance(surroundings, Gate):
             case.gate = surroundings
@@ -305,6 +322,8 @@ def _meet(folder: Path, fault: Fault, expected: dict[str, bytes]) -> str:
         case.start()
         fault.strike(case)
         met = case.wait()
+        if fault.kills and met != -signal.SIGKILL:
+            return ""
         what = _told(case, met, fault)
         if met not in (0, 3) or fault.mend:
             if fault.mend:
@@ -358,7 +377,7 @@ def _nothing(case: Case) -> None:
 def _kill_after(trials: int, seconds: float) -> Callable[[Case], None]:
     def kill(case: Case) -> None:
         case.wait_for_trials(trials)
-        time.sleep(seconds)
+        time.sleep(case.hurry * seconds)
         case.struck = case.standing()
         case.kill()
 

@@ -12,7 +12,7 @@ from hail_study.data.errors import DataError
 from hail_study.data.examples import Examples
 from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.prepared import Prepared
-from hail_study.data.splits import split
+from hail_study.data.splits import evaluable, split
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
@@ -67,7 +67,17 @@ def prepared(source: Interactions, config: "PlantedData | FileData") -> Prepared
         domains=None if source.domains is None else source.domains[users].astype(np.int16),
         description=_describe(source, k, owners, ids) | _order(ties, owners, times),
     )
-    return found if config.split == "leave-one-out" else _cut(found, times, config)
+    return validated(found, config.validation_users) if config.split == "leave-one-out" else _cut(found, times, config)
+
+
+def validated(prepared: Prepared, wanted: int | str) -> Prepared:
+    """The same data with so many validation users, drawn the same way every time; all where there are no more."""
+    able = np.flatnonzero(evaluable(prepared))
+    if isinstance(wanted, str) or wanted >= len(able):
+        return prepared
+    drawn = np.zeros(prepared.users, dtype=np.bool_)
+    drawn[np.random.default_rng(0).choice(able, wanted, replace=False)] = True
+    return replace(prepared, validated=drawn, description=prepared.description | {"validation_users": wanted})
 
 
 def _cut(prepared: Prepared, times: npt.NDArray[Any] | None, config: "FileData") -> Prepared:

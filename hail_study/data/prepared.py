@@ -30,6 +30,8 @@ class Prepared:
         split: Name of the split (`data.split`).
         domains: int16 [U], each user's domain from 0 (the type in planted data), or None.
         bounds: int64 [U, 2], where a temporal split cuts each user (see `cutoffs.bounds`); None for other splits.
+        validated: bool [U], users whose next-to-last item is a validation target where one is left out
+            (`data.validation_users`); the others are trained on it. None: all of them.
         kept: bool [U], users whose training part is learned from (`data.select`); None: all of them. Not part of the
             fingerprint.
     """
@@ -45,6 +47,7 @@ class Prepared:
     split: str = "leave-one-out"
     domains: npt.NDArray[np.int16] | None = None
     bounds: npt.NDArray[np.int64] | None = None
+    validated: npt.NDArray[np.bool_] | None = None
     kept: npt.NDArray[np.bool_] | None = None
 
     @property
@@ -61,12 +64,12 @@ class Prepared:
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of all that can change a result.
 
-        That is the sequences, the planted truth, the domains, the split and where it cuts. Names, and time stamps
-        beyond the order they give, change no result: a file that is compressed, converted or renamed keeps its
-        fingerprint.
+        That is the sequences, the planted truth, the domains, the split, where it cuts and whom it validates. Names,
+        and time stamps beyond the order they give, change no result: a file that is compressed, converted or renamed
+        keeps its fingerprint.
         """
         digest = hashlib.sha256(f"{self.split} {self.item_count}".encode())
-        for name in ("items", "offsets", "lags", "domains", "bounds"):
+        for name in ("items", "offsets", "lags", "domains", "bounds", "validated"):
             array = getattr(self, name)
             if array is not None:
                 digest.update(f" {name} {len(array)} ".encode())

@@ -28,11 +28,18 @@ class Split:
 def leave_one_out(prepared: Prepared) -> Split:
     """A user's last item is the test target, the one before it the validation target, the rest is for training.
 
-    Users with fewer than three interactions are trained on, not evaluated.
+    Users who are not `validated` are trained on all but the test target; users with fewer than three interactions on
+    all, they are not evaluated.
     """
-    ends = prepared.offsets[1:]
-    evaluated = prepared.lengths >= 3
-    return Split(ends[evaluated] - 2, ends[evaluated] - 1, np.where(evaluated, ends - 2, ends))
+    ends, evaluated = prepared.offsets[1:], evaluable(prepared)
+    validated = evaluated if prepared.validated is None else prepared.validated
+    return Split(ends[validated] - 2, ends[evaluated] - 1, ends - evaluated - validated)
+
+
+def evaluable(prepared: Prepared) -> npt.NDArray[np.bool_]:
+    """Users [U] with items enough for leaving one out twice."""
+    found: npt.NDArray[np.bool_] = prepared.lengths >= 3
+    return found
 
 
 def temporal(prepared: Prepared) -> Split:

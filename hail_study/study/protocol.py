@@ -40,7 +40,8 @@ def _split(configuration: Configuration) -> str:
     data = configuration.data
     if isinstance(data, FileData) and data.split == "temporal":
         return f"temporal split, validation from {data.valid_from} and test from {data.test_from} on"
-    return "leave one out"
+    users = getattr(data, "validation_users", "all")
+    return "leave one out" + ("" if users == "all" else f", {users} users for validation")
 
 
 def _candidates(configuration: Configuration) -> str:

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from hail_study.data import Prepared
+from hail_study.data.preparation import validated
 
-Build = Callable[[Sequence[Sequence[int]]], Prepared]
+Build = Callable[..., Prepared]
 
 
-def _build(sequences: Sequence[Sequence[int]]) -> Prepared:
+def _build(sequences: Sequence[Sequence[int]], validation_users: int | str = "all") -> Prepared:
     """One sequence of item ids (from 1) per user."""
     items = np.array([item for sequence in sequences for item in sequence], dtype=np.int32)
     count = int(items.max(initial=1))
-    return Prepared(
+    found = Prepared(
         items=items,
         offsets=np.cumsum([0] + [len(sequence) for sequence in sequences]).astype(np.int64),
         item_count=count,
@@ -24,6 +25,7 @@ def _build(sequences: Sequence[Sequence[int]]) -> Prepared:
         lags=None,
         description={},
     )
+    return validated(found, validation_users)
 
 
 @pytest.fixture(scope="session")

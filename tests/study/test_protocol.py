@@ -13,6 +13,7 @@ def test_a_protocol_names_split_candidates_and_order() -> None:
     plain = configure(Configuration(), FILE)
     assert protocol(plain) == "leave one out; all items ranked, seen ones too; equal time stamps in file order"
     assert "without seen ones" in protocol(of(evaluation__filter_seen=True))
+    assert protocol(of(data__validation_users=512)).startswith("leave one out, 512 users for validation; all items")
     temporal = configure(
         Configuration(), FILE | {"data.split": "temporal", "data.valid_from": 0.7, "data.ties": "item"}
     )

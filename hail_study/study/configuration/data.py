@@ -25,6 +25,13 @@ class _Data(Section):
             "for test, those before them for validation (`objective.structure`).",
         ),
     ] = 1
+    validation_users: Annotated[
+        Literal["all"] | Annotated[int, Field(ge=1)],
+        Field(
+            description="How many users, drawn once and for all, give a validation target where one item is left out; "
+            "the others are trained on that item, too."
+        ),
+    ] = "all"
     select: Select = Field(default_factory=Select)
 
 
