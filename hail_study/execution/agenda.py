@@ -63,6 +63,7 @@ class ArmAgenda:
         self._proposals = Proposals(arm.space, self._search, arm.key, self._select, earlier) if self._search else None
         self._told = 0
         self._made = "", arm.configuration
+        self._best: TrialSpec | None = None
         self.seeds = study.file.seed_list
         self.sources: dict[str, ArmAgenda] = {}
         self.specs: dict[str, TrialSpec] = {}
@@ -105,6 +106,14 @@ class ArmAgenda:
         Where none keeps them, those come first that miss them least. A pruned trial counts only where no other
         finished.
         """
+        if self._best is None:
+            found = self._best_so_far()
+            if not self.search_done:
+                return found
+            self._best = found
+        return self._best
+
+    def _best_so_far(self) -> TrialSpec | None:
         ended = [spec for spec in self.searched if spec.key in self.outcomes]
         for status in ("finished", "pruned"):
             if ranked := self._ranked(spec for spec in ended if self.outcomes[spec.key].status == status):
