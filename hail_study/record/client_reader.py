@@ -1,6 +1,6 @@
 """Reads a record through MLflow's client: any store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -62,11 +62,11 @@ class ClientReader:
         history = self._connection.client.get_metric_history(run_id, key)
         return sorted((Point(run_id, point.step, key, point.value) for point in history), key=lambda point: point.step)
 
-    def artifact(self, run_id: str, path: str, scratch: Path) -> Path:
+    def artifact(self, run_id: str, path: str, scratch: Callable[[], Path]) -> Path:
         from mlflow.exceptions import MlflowException
 
         try:
-            return Path(self._connection.client.download_artifacts(run_id, path, str(scratch)))
+            return Path(self._connection.client.download_artifacts(run_id, path, str(scratch())))
         except (MlflowException, OSError) as error:
             raise RecordError(f"record: run {run_id} has no artifact {path}: {error}") from error
 

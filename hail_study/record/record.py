@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -240,8 +240,8 @@ class Record:
         Raises:
             RecordError: The run has none of that name.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            yield self._read(lambda: self._reader.artifact(run_id, path, Path(scratch)))
+        with ExitStack() as stack:
+            yield self._read(lambda: self._reader.artifact(run_id, path, lambda: _folder(stack)))
 
     def outcomes(self, run_id: str) -> "pd.DataFrame":
         """Per-example test metrics of a trial whose task is not ranking: example, and a column per metric.
@@ -281,6 +281,11 @@ class Record:
             self.flush()
             return self._persistence(request)
         return Persistence(self.location, min(_FIRST_PATIENCE, self._persistence.patience))(request)
+
+
+def _folder(stack: ExitStack) -> Path:
+    """A folder that goes with the stack: made only where an artifact is fetched, as a report opens thousands."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
 
 def _checked(metrics: Mapping[str, float]) -> dict[str, float]:

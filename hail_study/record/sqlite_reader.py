@@ -6,7 +6,7 @@ The tables and columns used are as old as MLflow 1.12. They are only read; every
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -72,11 +72,11 @@ class SqliteReader:
             for run, step, key, value, is_nan in connection.execute(select, (study,)):
                 yield Point(run, step, sys.intern(key), float("nan") if is_nan else value)
 
-    def artifact(self, run_id: str, path: str, scratch: Path) -> Path:
+    def artifact(self, run_id: str, path: str, scratch: Callable[[], Path]) -> Path:
         uri = self._artifacts.get(run_id) or self._place(run_id)
         recorded = local_folder(uri)
         if recorded is None:
-            return fetch(uri, path, scratch)
+            return fetch(uri, path, scratch())
         for folder in (recorded, *self._moved(recorded)):
             if (folder / path).is_file():
                 return folder / path

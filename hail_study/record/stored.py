@@ -1,6 +1,6 @@
 """What a store gives back of a study: the shape both readers share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -47,8 +47,8 @@ class Reader(Protocol):
     def curves(self, study: str) -> Iterator[Point]:
         """Every value measured in an epoch, by run, metric and epoch."""
 
-    def artifact(self, run_id: str, path: str, scratch: Path) -> Path:
-        """A local copy of an artifact; `scratch` may be used for it.
+    def artifact(self, run_id: str, path: str, scratch: Callable[[], Path]) -> Path:
+        """A local copy of an artifact; `scratch` makes a folder for one that must be fetched.
 
         Raises:
             RecordError: There is no such artifact.

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 import pytest
 
 from hail_study.report import build_table, results
@@ -33,3 +35,13 @@ def test_a_joint_interval_that_leaves_the_figure_ends_in_an_arrow(make_study, fi
 
 def test_secondary_metrics_can_be_drawn(table) -> None:
     assert "MRR" in forest(table, "mrr").axes[0].get_xlabel()
+
+
+def test_of_many_arms_those_that_differ_most_are_drawn_and_the_label_says_so(table, monkeypatch) -> None:
+    monkeypatch.setattr(import_module("hail_study.report.figures.forest"), "MOST", 2)
+    rows = [row for row in table.arms if "ndcg@10" in row.comparisons]
+    (axes,) = forest(table).axes
+    shown = {label.get_text() for label in axes.get_yticklabels()}
+    apart = sorted(rows, key=lambda row: abs(row.comparisons["ndcg@10"].difference.estimate))
+    assert shown == {row.arm for row in apart[-2:]}
+    assert axes.get_xlabel().endswith(f"seeds, 2 of {len(rows)} arms")

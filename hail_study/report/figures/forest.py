@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST: Final = 40
+"""Arms in the figure: a page of them."""
+
 LOOKS: Final = {
     Verdict.BETTER: (BLUE, "^"),
     Verdict.WORSE: (ORANGE, "v"),
@@ -29,7 +32,8 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
     Args:
         table: Of the study.
         metric: Default the primary one.
-        width: In inches. In a narrow figure the numbers are left out: the table has them.
+        width: In inches. In a narrow figure the numbers are left out: the table has them. It has all arms, too; the
+            figure at most `MOST`, those that differ most.
 
     Returns:
         None where no arm can be compared with the reference.
@@ -37,9 +41,10 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
     from matplotlib.figure import Figure
 
     metric = metric or table.primary
-    rows = [row for row in table.arms if metric in row.comparisons]
-    if not rows:
+    compared = [row for row in table.arms if metric in row.comparisons]
+    if not compared:
         return None
+    rows = _foremost(compared, metric)
     with style():
         narrow = width < NARROW
         figure = Figure(figsize=(width, (1.6 if narrow else 1.0) + 0.26 * len(rows)))
@@ -48,11 +53,19 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
         _ground(axes, table, metric)
         for place, row in enumerate(rows):
             _arm(axes, place, row, metric)
-        _labels(axes, rows, table, metric, narrow)
+        _labels(axes, rows, table, metric, narrow, f", {MOST} of {len(compared)} arms" * (len(rows) < len(compared)))
         if not narrow:
             _numbers(axes, rows, metric)
         _key(axes, rows, table, metric, narrow)
     return figure
+
+
+def _foremost(rows: list[Row], metric: str) -> list[Row]:
+    """At most `MOST` of the rows, in their order: those that differ most, whichever way."""
+    estimates = {row.arm: row.comparisons[metric].difference.estimate for row in rows}
+    apart = {arm: abs(one) if one == one else 0.0 for arm, one in estimates.items()}
+    last = sorted(apart.values(), reverse=True)[:MOST][-1]
+    return [row for row in rows if apart[row.arm] >= last][:MOST]
 
 
 def _ground(axes: "Axes", table: Table, metric: str) -> None:
@@ -92,7 +105,7 @@ def _joint(axes: "Axes", place: int, joint: Interval, colour: str) -> None:
             axes.plot(end, place, shape, color=colour, ms=4, clip_on=False, zorder=2)
 
 
-def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool) -> None:
+def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool, of_all: str) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     pairs = [row.comparisons[metric].pairs for row in rows]
     usual = max(pairs, default=0)
@@ -104,7 +117,7 @@ def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bo
     axes.grid(axis="x", color=RULE, lw=0.4)
     axes.set_axisbelow(True)
     of = f"Difference in {metric_name(metric)}{chr(10) if narrow else ' '}from {table.reference.arm}"
-    axes.set_xlabel(f"{of}, {count(usual, 'seed')}")
+    axes.set_xlabel(f"{of}, {count(usual, 'seed')}{of_all}")
 
 
 def _numbers(axes: "Axes", rows: list[Row], metric: str) -> None:

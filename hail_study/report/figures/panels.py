@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from hail_study.study import Arm
 
-MOST: Final = 40
-"""Arms in one figure: nobody looks at two hundred panels, which take as many tenths of a second each."""
+MOST: Final = 24
+"""Panels of a figure: a page of them."""
 
 _NARROWEST: Final = 1.6
 """Inches of a panel that can still be read."""
