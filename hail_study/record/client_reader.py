@@ -25,7 +25,7 @@ class ClientReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def runs(self, study: str) -> list[StoredRun]:
+    def runs(self, study: str, parameters: bool = True) -> list[StoredRun]:
         client = self._connection.client
         experiment = client.get_experiment_by_name(study)
         if experiment is None or experiment.lifecycle_stage != "active":

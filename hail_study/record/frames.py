@@ -30,24 +30,28 @@ COLUMNS: Final = {
     "epochs": "Int64",
     "seconds": "float64",
     "error": "object",
-    "configuration": "object",
     "hyperparameters": "object",
     "schedule": "object",
 }
 """Columns of `trials` besides the metrics, with their types."""
 
 
-def trials(runs: list[StoredRun]) -> pd.DataFrame:
+def trials(runs: list[StoredRun], configurations: bool) -> pd.DataFrame:
     """One row per trial; see `hail_study.record.Record.trials`."""
     arms = {run.tags[names.ARM_KEY]: run.name for run in runs if run.tags.get(names.KIND) == "arm"}
-    rows = [_row(run, arms) for run in runs if run.tags.get(names.KIND) == "trial" and names.SUPERSEDED not in run.tags]
-    frame = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
+    rows = [
+        _row(run, arms, configurations)
+        for run in runs
+        if run.tags.get(names.KIND) == "trial" and names.SUPERSEDED not in run.tags
+    ]
+    frame = pd.DataFrame(rows, columns=None if rows else [*COLUMNS, *(["configuration"] if configurations else [])])
     return frame.astype(COLUMNS)
 
 
-def _row(run: StoredRun, arms: dict[str, str]) -> dict[str, Any]:
+def _row(run: StoredRun, arms: dict[str, str], configurations: bool) -> dict[str, Any]:
     tags = run.tags
     metrics = _metrics(run)
+    configured = {"configuration": _configuration(run)} if configurations else {}
     status = _status(run)
     epochs = metrics.pop("epochs", run.metrics.get(names.EPOCH, 0))
     seconds = metrics.pop("seconds", ((run.ended or run.started) - run.started) / 1000)
@@ -67,10 +71,15 @@ def _row(run: StoredRun, arms: dict[str, str]) -> dict[str, Any]:
         "epochs": int(epochs),
         "seconds": seconds,
         "error": tags.get(names.ERROR) if status == "failed" else None,
-        "configuration": names.nested({path: names.value(level) for path, level in run.parameters.items()}),
         "hyperparameters": names.value(tags.get(names.HYPERPARAMETERS, "{}")),
         "schedule": names.value(tags.get(names.SCHEDULE, "[]")),
-    } | metrics
+        **configured,
+        **metrics,
+    }
+
+
+def _configuration(run: StoredRun) -> dict[str, Any]:
+    return names.nested({path: names.value(level) for path, level in run.parameters.items()})
 
 
 def _metrics(run: StoredRun) -> dict[str, float]:

@@ -192,18 +192,22 @@ class Record:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def trials(self, study_name: str) -> "pd.DataFrame":
+    def trials(self, study_name: str, configurations: bool = False) -> "pd.DataFrame":
         """One row per trial of a study, in the order in which they started.
+
+        Args:
+            study_name: Of the study.
+            configurations: Whether to read each trial's whole configuration, which is most of a record.
 
         Returns:
             Columns: run_id, key, arm_key, arm, phase, seed, number, status ("finished", "failed", "pruned", "running",
-            "interrupted"), fingerprint, code, started, epochs, seconds, error, configuration (dict), hyperparameters
-            (dict), schedule (list of [until epoch, hyperparameters] that came before), and one per final metric
-            ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
+            "interrupted"), fingerprint, code, started, epochs, seconds, error, hyperparameters (dict), schedule (list
+            of [until epoch, hyperparameters] that came before), configuration (dict) if asked for, and one per final
+            metric ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
         """
         from hail_study.record import frames
 
-        return frames.trials(self._read(lambda: self._reader.runs(study_name)))
+        return frames.trials(self._read(lambda: self._reader.runs(study_name, configurations)), configurations)
 
     def history(self, study_name: str) -> "pd.DataFrame":
         """Curves of a study's trials: run_id, epoch, metric, value."""

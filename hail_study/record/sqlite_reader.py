@@ -33,13 +33,13 @@ class SqliteReader:
         self._database = location.database
         self._artifacts: dict[str, str] = {}
 
-    def runs(self, study: str) -> list[StoredRun]:
-        return self._read(study, whole=True)
+    def runs(self, study: str, parameters: bool) -> list[StoredRun]:
+        return self._read(study, parameters, metrics=True)
 
     def identities(self, study: str) -> list[StoredRun]:
-        return self._read(study, whole=False)
+        return self._read(study, parameters=False, metrics=False)
 
-    def _read(self, study: str, whole: bool) -> list[StoredRun]:
+    def _read(self, study: str, parameters: bool, metrics: bool) -> list[StoredRun]:
         if not self._is_record():
             return []
         with self._connect() as connection:
@@ -50,16 +50,15 @@ class SqliteReader:
             self._artifacts |= {run.run_id: run.artifacts for run in runs.values()}
             for run, key, value in connection.execute(f"SELECT run_uuid, key, value FROM tags WHERE {_OURS}", (study,)):
                 runs[run].tags[key] = value
-            if whole:
-                self._fill(connection, study, runs)
+            if parameters:
+                select = f"SELECT run_uuid, key, value FROM params WHERE {_OURS}"
+                for run, key, value in connection.execute(select, (study,)):
+                    runs[run].parameters[sys.intern(key)] = value
+            if metrics:
+                select = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE {_OURS}"
+                for run, key, number, is_nan in connection.execute(select, (study,)):
+                    runs[run].metrics[sys.intern(key)] = float("nan") if is_nan else number
         return list(runs.values())
-
-    def _fill(self, connection: sqlite3.Connection, study: str, runs: dict[str, StoredRun]) -> None:
-        for run, key, text in connection.execute(f"SELECT run_uuid, key, value FROM params WHERE {_OURS}", (study,)):
-            runs[run].parameters[sys.intern(key)] = text
-        metrics = f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE {_OURS}"
-        for run, key, value, is_nan in connection.execute(metrics, (study,)):
-            runs[run].metrics[sys.intern(key)] = float("nan") if is_nan else value
 
     def curves(self, study: str) -> Iterator[Point]:
         if not self._is_record():

@@ -38,8 +38,8 @@ class Point(NamedTuple):
 class Reader(Protocol):
     """Reads a study's runs from a store. A study the store does not know has none."""
 
-    def runs(self, study: str) -> list[StoredRun]:
-        """The study's runs that were not deleted, in the order in which they started."""
+    def runs(self, study: str, parameters: bool) -> list[StoredRun]:
+        """The study's runs that were not deleted, in the order in which they started; `parameters` may be left out."""
 
     def identities(self, study: str) -> list[StoredRun]:
         """The same runs; tags may be all that is filled in."""

@@ -55,7 +55,7 @@ def written(make_record: Any, make_study: Any, make_trial: Any, folder: Path) ->
 
 
 def test_every_trial_is_a_row(open_record: Callable[[], Record], written: dict[str, Any]) -> None:
-    trials = open_record().trials("tiny").set_index("key")
+    trials = open_record().trials("tiny", configurations=True).set_index("key")
     row = trials.loc[written["finished"].key]
     assert (row["phase"], row["seed"], row["status"], row["arm"]) == ("confirm", 0, "finished", "reference")
     assert (row["fingerprint"], row["code"], row["epochs"], row["seconds"]) == ("f1", "c1", 2, 12.5)
@@ -145,7 +145,9 @@ def test_an_unknown_study_is_empty(open_record: Callable[[], Record]) -> None:
     record = open_record()
     trials = record.trials("nothing")
     assert len(trials) == 0
-    assert {"key", "status", "seed", "configuration", "arm_key"} <= set(trials)
+    assert {"key", "status", "seed", "arm_key"} <= set(trials)
+    assert "configuration" not in trials
+    assert "configuration" in record.trials("nothing", configurations=True)
     assert list(record.history("nothing")) == ["run_id", "epoch", "metric", "value"]
     assert record.finished("nothing") == set()
 
