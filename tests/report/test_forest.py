@@ -44,4 +44,4 @@ def test_of_many_arms_those_that_differ_most_are_drawn_and_the_label_says_so(tab
     shown = {label.get_text() for label in axes.get_yticklabels()}
     apart = sorted(rows, key=lambda row: abs(row.comparisons["ndcg@10"].difference.estimate))
     assert shown == {row.arm for row in apart[-2:]}
-    assert axes.get_xlabel().endswith(f"seeds, 2 of {len(rows)} arms")
+    assert axes.get_xlabel().endswith(f"seeds, 2 of {len(rows)} arms: those that differ most")

@@ -53,7 +53,10 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
         _ground(axes, table, metric)
         for place, row in enumerate(rows):
             _arm(axes, place, row, metric)
-        _labels(axes, rows, table, metric, narrow, f", {MOST} of {len(compared)} arms" * (len(rows) < len(compared)))
+        _labels(axes, rows, table, metric, narrow)
+        if len(rows) < len(compared):
+            left_out = f"{MOST} of {len(compared)} arms: those that differ most"
+            axes.set_xlabel(f"{axes.get_xlabel()}{',' + chr(10) if narrow else ', '}{left_out}")
         if not narrow:
             _numbers(axes, rows, metric)
         _key(axes, rows, table, metric, narrow)
@@ -105,7 +108,7 @@ def _joint(axes: "Axes", place: int, joint: Interval, colour: str) -> None:
             axes.plot(end, place, shape, color=colour, ms=4, clip_on=False, zorder=2)
 
 
-def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool, of_all: str) -> None:
+def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bool) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     pairs = [row.comparisons[metric].pairs for row in rows]
     usual = max(pairs, default=0)
@@ -117,7 +120,7 @@ def _labels(axes: "Axes", rows: list[Row], table: Table, metric: str, narrow: bo
     axes.grid(axis="x", color=RULE, lw=0.4)
     axes.set_axisbelow(True)
     of = f"Difference in {metric_name(metric)}{chr(10) if narrow else ' '}from {table.reference.arm}"
-    axes.set_xlabel(f"{of}, {count(usual, 'seed')}{of_all}")
+    axes.set_xlabel(f"{of}, {count(usual, 'seed')}")
 
 
 def _numbers(axes: "Axes", rows: list[Row], metric: str) -> None:

@@ -10,21 +10,28 @@ if TYPE_CHECKING:
 
 _LINE: Final = 0.125
 """Inches from one line of text to the next."""
+_SHARE: Final = 0.75
+"""Of a figure's height that its axes have."""
 _CROWD: Final = 2.0
-"""Heights of the axes that the names may take."""
+"""Times the height that a figure has by itself: as high as it may become for its names."""
 
 
 def label_points(axes: "Axes", x: Sequence[float], y: Sequence[float], names: Sequence[str]) -> None:
     """Write the names in a column right of the axes, at the height of their points or as near as fits, with leaders.
 
-    Where there are many more points than lines, the highest and the lowest are named.
+    The figure grows with the names. Where there are too many for that, the highest and the lowest are named.
     """
+    from matplotlib.figure import Figure
+
+    figure = axes.figure
+    assert isinstance(figure, Figure)
     low, high = axes.get_ylim()
     order = sorted(range(len(names)), key=lambda place: y[place])
-    gap = _LINE / (0.75 * axes.figure.bbox.height / axes.figure.dpi)
-    most = int(_CROWD / gap)
+    most = int(_CROWD * _SHARE * figure.get_figheight() / _LINE)
     if len(order) > most:
         order = order[: most // 2] + order[-(most - most // 2) :]
+    figure.set_figheight(max(figure.get_figheight(), len(order) * _LINE / _SHARE))
+    gap = _LINE / (_SHARE * figure.get_figheight())
     heights = spread([(y[place] - low) / (high - low) for place in order], gap)
     for place, height in zip(order, heights, strict=True):
         axes.annotate(

@@ -66,8 +66,8 @@ def _apart(results: Results, arm: "Arm") -> float:
 
 
 def title(axes: "Axes", arm: str) -> None:
-    """An arm's name above its panel, broken where it is long."""
-    axes.set_title("\n".join(textwrap.wrap(arm.replace(",", ", "), _TITLE)))
+    """An arm's name above its panel, broken where it is long: between factors, or before a level."""
+    axes.set_title("\n".join(textwrap.wrap(arm.replace(",", ", ").replace("=", "= "), _TITLE)).replace("= ", "="))
 
 
 def share_labels(figure: "Figure", x: str, y: str) -> None:
