@@ -126,11 +126,19 @@ def studied(ground):
     first, second = ground.cluster.workers
     first.run(f"pkill -STOP -f {TRAINING}", check=False)  # or the study might be over before the other host is there
     second.start()
-    wait_until(lambda: second.run(f"pgrep -f {TRAINING}", check=False).returncode == 0 or watched.poll() is not None)
+    ended = ground.log("joined").count(" finished ")
+    wait_until(
+        lambda: _trains(second) or ground.log("joined").count(" finished ") > ended or watched.poll() is not None
+    )
     first.run(f"pkill -CONT -f {TRAINING}", check=False)
     printed, _ = watched.communicate(timeout=_PATIENCE)
     assert watched.returncode == 0, printed
     return printed
+
+
+def _trains(worker: hosts.Host) -> bool:
+    """Whether a worker's process has loaded what it needs and trains now."""
+    return worker.run(rf"pgrep -f '{TRAINING}\.train'", check=False).returncode == 0
 
 
 def test_a_study_waits_for_a_worker_no_longer_than_it_was_told(ground):
