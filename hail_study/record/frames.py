@@ -39,19 +39,16 @@ COLUMNS: Final = {
 def trials(runs: list[StoredRun], configurations: bool) -> pd.DataFrame:
     """One row per trial; see `hail_study.record.Record.trials`."""
     arms = {run.tags[names.ARM_KEY]: run.name for run in runs if run.tags.get(names.KIND) == "arm"}
-    rows = [
-        _row(run, arms, configurations)
-        for run in runs
-        if run.tags.get(names.KIND) == "trial" and names.SUPERSEDED not in run.tags
-    ]
-    frame = pd.DataFrame(rows, columns=None if rows else [*COLUMNS, *(["configuration"] if configurations else [])])
-    return frame.astype(COLUMNS)
+    own = [run for run in runs if run.tags.get(names.KIND) == "trial" and names.SUPERSEDED not in run.tags]
+    frame = pd.DataFrame([_row(run, arms) for run in own], columns=None if own else list(COLUMNS)).astype(COLUMNS)
+    if configurations:
+        frame["configuration"] = pd.Series([_configuration(run) for run in own], dtype="object")
+    return frame
 
 
-def _row(run: StoredRun, arms: dict[str, str], configurations: bool) -> dict[str, Any]:
+def _row(run: StoredRun, arms: dict[str, str]) -> dict[str, Any]:
     tags = run.tags
     metrics = _metrics(run)
-    configured = {"configuration": _configuration(run)} if configurations else {}
     status = _status(run)
     epochs = metrics.pop("epochs", run.metrics.get(names.EPOCH, 0))
     seconds = metrics.pop("seconds", ((run.ended or run.started) - run.started) / 1000)
@@ -73,9 +70,7 @@ def _row(run: StoredRun, arms: dict[str, str], configurations: bool) -> dict[str
         "error": tags.get(names.ERROR) if status == "failed" else None,
         "hyperparameters": names.value(tags.get(names.HYPERPARAMETERS, "{}")),
         "schedule": names.value(tags.get(names.SCHEDULE, "[]")),
-        **configured,
-        **metrics,
-    }
+    } | metrics
 
 
 def _configuration(run: StoredRun) -> dict[str, Any]:

@@ -115,18 +115,11 @@ def _thaw(found: Any) -> Any:
     return list(found) if isinstance(found, list) else found
 
 
-@lru_cache(maxsize=4096)
-def _place(path: str) -> tuple[list[str], str]:
-    """The sections that lead to a dotted path's last part, and that part."""
-    *sections, name = path.split(".")
-    return sections, name
-
-
 def nested(paths: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted paths as nested mappings: the inverse of `hail_study.study.flatten`."""
     tree: dict[str, Any] = {}
     for path, level in paths.items():
-        sections, name = _place(path)
+        *sections, name = path.split(".")
         place = tree
         for section in sections:
             place = place.setdefault(section, {})

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from hail_study.report.figures.panels import furthest
 from hail_study.report.figures.style import BLUE, GREEN, GREY, INK, NARROW, ORANGE, PAGE, QUIET, RULE, style
 from hail_study.report.statistics import Interval, Verdict
 from hail_study.report.table import Row, Table
@@ -44,7 +45,7 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
     compared = [row for row in table.arms if metric in row.comparisons]
     if not compared:
         return None
-    rows = _foremost(compared, metric)
+    rows, shown = furthest(compared, lambda row: row.comparisons[metric].difference.estimate, MOST)
     with style():
         narrow = width < NARROW
         figure = Figure(figsize=(width, (1.6 if narrow else 1.0) + 0.26 * len(rows)))
@@ -54,21 +55,12 @@ def forest(table: Table, metric: str | None = None, width: float = PAGE) -> "Fig
         for place, row in enumerate(rows):
             _arm(axes, place, row, metric)
         _labels(axes, rows, table, metric, narrow)
-        if len(rows) < len(compared):
-            left_out = f"{MOST} of {len(compared)} arms: those that differ most"
-            axes.set_xlabel(f"{axes.get_xlabel()}{',' + chr(10) if narrow else ', '}{left_out}")
+        if shown:
+            axes.set_xlabel(f"{axes.get_xlabel()}{',' + chr(10) if narrow else ', '}{shown}")
         if not narrow:
             _numbers(axes, rows, metric)
         _key(axes, rows, table, metric, narrow)
     return figure
-
-
-def _foremost(rows: list[Row], metric: str) -> list[Row]:
-    """At most `MOST` of the rows, in their order: those that differ most, whichever way."""
-    estimates = {row.arm: row.comparisons[metric].difference.estimate for row in rows}
-    apart = {arm: abs(one) if one == one else 0.0 for arm, one in estimates.items()}
-    last = sorted(apart.values(), reverse=True)[:MOST][-1]
-    return [row for row in rows if apart[row.arm] >= last][:MOST]
 
 
 def _ground(axes: "Axes", table: Table, metric: str) -> None:

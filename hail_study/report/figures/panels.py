@@ -2,8 +2,8 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from hail_study.report.figures.style import PAGE
 from hail_study.report.read import Results
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hail_study.study import Arm
+
+T = TypeVar("T")
 
 MOST: Final = 24
 """Panels of a figure: a page of them."""
@@ -51,18 +53,29 @@ def foremost(results: Results, arms: Sequence["Arm"]) -> tuple[list["Arm"], str]
     Returns:
         The arms, and words to add to a label; empty where all are shown.
     """
-    if len(arms) <= MOST:
+    kept, words = furthest(arms, lambda arm: _difference(results, arm), MOST)
+    return kept, f" ({words})" if words else ""
+
+
+def furthest(arms: Sequence[T], difference: Callable[[T], float], most: int) -> tuple[list[T], str]:
+    """At most so many arms, in their order: those that differ most, whichever way; NaN is no difference.
+
+    Returns:
+        The arms, and which they are, in words; empty where all are shown.
+    """
+    if len(arms) <= most:
         return list(arms), ""
-    ranked = sorted(arms, key=lambda arm: (arm.reference, _apart(results, arm)), reverse=True)[:MOST]
-    kept = {arm.key for arm in ranked}
-    return [arm for arm in arms if arm.key in kept], f" ({MOST} of {len(arms)} arms: those that differ most)"
+    apart = [abs(found) if (found := difference(arm)) == found else 0.0 for arm in arms]
+    places = sorted(range(len(arms)), key=lambda place: apart[place], reverse=True)[:most]
+    return [arms[place] for place in sorted(places)], f"{most} of {len(arms)} arms: those that differ most"
 
 
-def _apart(results: Results, arm: "Arm") -> float:
-    """Difference of an arm on the primary metric, whichever way; 0 where there is none."""
+def _difference(results: Results, arm: "Arm") -> float:
+    """Of an arm on the primary metric; 0 where it is compared with none, and the reference comes before all."""
+    if arm.reference:
+        return math.inf
     metric, other = results.study.file.metrics.primary, results.compared_with(arm)
-    difference = (results.scores(arm, metric) - results.scores(other, metric)).mean() if other else 0.0
-    return abs(float(difference)) if difference == difference else 0.0
+    return float((results.scores(arm, metric) - results.scores(other, metric)).mean()) if other else 0.0
 
 
 def title(axes: "Axes", arm: str) -> None:
