@@ -40,7 +40,7 @@ class Process:
     def of(cls, config: "PlantedData") -> Self:
         """The world of a configuration: a function of its seed and of all its fields but `users` and `length`."""
         generator, _ = streams(config.seed)
-        pairs = round(config.twins * config.items / 2)
+        pairs = min(round(config.twins * config.items / 2), config.items // 2)
         concepts = config.items - pairs
         popularity = zipf(generator.permutation(concepts), config.zipf)
         return cls(

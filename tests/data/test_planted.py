@@ -237,3 +237,9 @@ def test_the_oracle_is_bayes_rule(changes: dict[str, float]) -> None:
         above = sum(probability[item] > wanted + 1e-12 for item in items)
         equal = sum(abs(probability[item] - wanted) <= 1e-12 for item in items) - 1
         assert rank == 1 + above + (equal + 1) // 2
+
+
+def test_of_an_odd_number_of_items_one_has_no_twin_at_the_most() -> None:
+    siblings = Process.of(PlantedData(items=27, twins=1.0)).siblings
+    assert sorted(np.unique(siblings)) == list(range(27))
+    assert (siblings[:, 0] == siblings[:, 1]).sum() == 1
