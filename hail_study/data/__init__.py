@@ -2,13 +2,14 @@
 
 prepared = prepare(FileData(source="file", path="ratings.csv"))
 parts = split(prepared)
-for batch in epoch(prepared, parts, batch=128, max_length=50, generator=np.random.default_rng(0)):
+windows = training_windows(prepared, parts, max_length=50)
+for batch in epoch(prepared, windows, batch=128, generator=np.random.default_rng(0)):
     inputs, targets = batch.ids[:, :-1], batch.ids[:, 1:]
 ids, lengths, targets = histories(prepared, parts.test_positions, max_length=50)
 """
 
 from hail_study.data.baselines import frequency, frequency_among, popularity, popularity_among
-from hail_study.data.batches import Sequences, epoch, histories, seen
+from hail_study.data.batches import Sequences, Windows, epoch, histories, seen, training_windows
 from hail_study.data.errors import DataError
 from hail_study.data.examples import Dataset, Examples
 from hail_study.data.negatives import drawn_negatives
@@ -26,6 +27,7 @@ __all__ = [
     "SameTarget",
     "Sequences",
     "Split",
+    "Windows",
     "drawn_negatives",
     "epoch",
     "frequency",
@@ -37,4 +39,5 @@ __all__ = [
     "prepare",
     "seen",
     "split",
+    "training_windows",
 ]

@@ -17,6 +17,21 @@ POOL: Final = 50
 
 
 @dataclass(frozen=True, eq=False)
+class Windows:
+    """What a training row may hold: stretches of the users' training parts.
+
+    Attributes:
+        users: int64 [W], whose each is, ascending.
+        starts: int64 [W], position of its first item.
+        lengths: int64 [W], its items, at least 2.
+    """
+
+    users: Integers
+    starts: Integers
+    lengths: Integers
+
+
+@dataclass(frozen=True, eq=False)
 class Sequences:
     """One batch.
 
@@ -31,58 +46,67 @@ class Sequences:
     lengths: Integers
 
 
-def epoch(
-    prepared: Prepared,
-    split: Split,
-    batch: int,
-    max_length: int,
-    generator: np.random.Generator,
-    bucket: bool = True,
-    clusters: Integers | None = None,
-) -> Iterator[Sequences]:
-    """One pass over the training part: every user with at least two training items once, in random order.
+def training_windows(prepared: Prepared, split: Split, max_length: int, stride: int | None = None) -> Windows:
+    """The windows of every user with at least two training items.
 
     Args:
         prepared: The data set.
         split: Where each user's training part ends.
-        batch: Users in a batch; the last one may have fewer.
-        max_length: Longest input: a user's latest `max_length + 1` training items are used.
+        max_length: Longest input: a window has at most `max_length + 1` items.
+        stride: Items from the end of one window back to the end of the one before it, at most `max_length`; a user's
+            earliest window begins with their first item. With `max_length` every item but the first is a target of one
+            window. None: each user's latest window alone.
+    """
+    sizes = split.train_end - prepared.offsets[:-1]
+    beyond = np.maximum(sizes - (max_length + 1), 0)
+    counts = (sizes >= 2) * (1 if stride is None else 1 - -beyond // stride)
+    users = np.repeat(np.arange(prepared.users), counts)
+    turn = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0 is the latest
+    ends = split.train_end[users] - turn * (stride or 0)
+    starts = np.maximum(prepared.offsets[users], ends - (max_length + 1))
+    return Windows(users, starts, ends - starts)
+
+
+def epoch(
+    prepared: Prepared,
+    windows: Windows,
+    batch: int,
+    generator: np.random.Generator,
+    bucket: bool = True,
+    clusters: Integers | None = None,
+) -> Iterator[Sequences]:
+    """One pass over the training part: every window once, in random order.
+
+    Args:
+        prepared: The data set.
+        windows: Of it (`training_windows`).
+        batch: Rows of a batch; the last one may have fewer.
         generator: Decides the order; all of it is drawn before the first batch.
-        bucket: Put users of similar length together: shuffle, sort pools of `POOL` batches, shuffle the batches.
+        bucket: Put windows of similar length together: shuffle, sort pools of `POOL` batches, shuffle the batches.
         clusters: Each user's, [U], whose users are kept apart; takes the place of `bucket`.
 
     Yields:
         Batches as wide as their longest row.
     """
-    starts, lengths = training_spans(prepared, split, max_length)
-    for users in users_in_batches(prepared, split, batch, max_length, generator, bucket, clusters):
-        yield Sequences(users, gathered(prepared.items, starts[users], lengths[users]), lengths[users])
+    for rows in in_batches(windows, batch, generator, bucket, clusters):
+        lengths = windows.lengths[rows]
+        yield Sequences(windows.users[rows], gathered(prepared.items, windows.starts[rows], lengths), lengths)
 
 
-def training_spans(prepared: Prepared, split: Split, max_length: int) -> tuple[Integers, Integers]:
-    """Where each user's latest `max_length + 1` training items begin, [U], and how many there are, [U]."""
-    starts = np.maximum(prepared.offsets[:-1], split.train_end - (max_length + 1))
-    return starts, split.train_end - starts
-
-
-def users_in_batches(
-    prepared: Prepared,
-    split: Split,
+def in_batches(
+    windows: Windows,
     batch: int,
-    max_length: int,
     generator: np.random.Generator,
     bucket: bool = True,
     clusters: Integers | None = None,
 ) -> list[Integers]:
-    """The users of each batch of an `epoch`, which has the same arguments."""
-    _, lengths = training_spans(prepared, split, max_length)
-    order = generator.permutation(np.flatnonzero(lengths >= 2))
-    if bucket and clusters is None:
-        order = _by_length(order, lengths, batch)
-    if clusters is None:
-        batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    """Indexes of the windows in each batch of an `epoch`, which has the same arguments."""
+    order = generator.permutation(len(windows.users))
+    if clusters is not None:
+        batches = apart(clusters[windows.users], order, batch)
     else:
-        batches = list(apart(clusters, order, batch))
+        order = _by_length(order, windows.lengths, batch) if bucket else order
+        batches = [order[start : start + batch] for start in range(0, len(order), batch)]
     return [batches[index] for index in (generator.permutation(len(batches)) if bucket else range(len(batches)))]
 
 
@@ -115,15 +139,15 @@ def seen(prepared: Prepared, positions: Integers) -> tuple[Integers, Integers]:
 
 
 def apart(clusters: Integers, order: Integers, batch: int) -> list[Integers]:
-    """The users in batches, each with as few users of one cluster as can be.
+    """Windows in batches, each with as few of one cluster as can be.
 
-    Cluster by cluster, users are dealt out to the batches in turn: two of one cluster meet only if the cluster has more
-    users than there are batches.
+    Cluster by cluster, they are dealt out to the batches in turn: two of one cluster meet only if the cluster has more
+    of them than there are batches.
 
     Args:
-        clusters: Each user's, [U].
-        order: Users [n] in random order.
-        batch: Most users in a batch.
+        clusters: Each window's, [W].
+        order: Windows [n] in random order.
+        batch: Most of them in a batch.
     """
     count = -(-len(order) // batch)
     dealt = order[np.argsort(clusters[order], kind="stable")]
@@ -131,7 +155,7 @@ def apart(clusters: Integers, order: Integers, batch: int) -> list[Integers]:
 
 
 def _by_length(order: Integers, lengths: Integers, batch: int) -> Integers:
-    """Sort each pool of users by length; users of equal length stay shuffled."""
+    """Sort each pool of windows by length; those of equal length stay shuffled."""
     pool = np.arange(len(order)) // (POOL * batch)
     return order[np.lexsort((lengths[order], pool))]
 

@@ -232,6 +232,7 @@ RULES: Final = (
     Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
     Rule(("data.valid_from", "data.test_from"), ("data.split",), lambda split: split == "temporal"),
     Rule(("data.validation_users",), ("data.split",), lambda split: split == "leave-one-out"),
+    Rule(("data.stride",), ("data.stride", "data.max_length"), lambda stride, most: stride != most, "max_length"),
     Rule(("evaluation.filter_seen",), ("evaluation.protocol",), lambda protocol: protocol == "full"),
     Rule(("data.lag",), ("data.source", "data.cue"), lambda source, cue: source != "planted" or cue > 0),
     Rule(("data.lag",), ("data.functional",), lambda functional: functional in ("shifted", "two-part", "airy")),

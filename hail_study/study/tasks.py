@@ -135,6 +135,8 @@ def _of_next_items(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "data.split", "sets are each user's last items: `data.targets` needs leave-one-out"
     if getattr(data, "validation_users", "all") != "all":
         yield "data.validation_users", "sets of next items are validated with all users"
+    if getattr(data, "stride", None) is not None:
+        yield "data.stride", "sets of next items are drawn from whole training histories"
     if judged.filter_seen or judged.protocol != "full":
         factor = "evaluation.filter_seen" if judged.filter_seen else "evaluation.protocol"
         yield factor, "sets are chosen among the candidates of a base model (objective.structure.candidates)"

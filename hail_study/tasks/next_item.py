@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hail_study.data import Prepared, drawn_negatives, split
-from hail_study.data.batches import users_in_batches
+from hail_study.data.batches import in_batches, training_windows
 from hail_study.data.clusters import cluster_users
 from hail_study.models import PeerNetwork, TrainingBatch
 from hail_study.models.family import compiled_notes
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class NextItem(Task):
-    """Trains on every user's latest items; judged by where the held-out item ranks among all, or some.
+    """Trains on windows of the users' histories; judged by where the held-out item ranks among all, or some.
 
     Args:
         configuration: The trial's.
@@ -50,8 +50,10 @@ class NextItem(Task):
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         super().__init__(configuration, seed, device)
         self._data, self.seed = prepared, seed
-        self._max_length = cast(PlantedData | FileData, configuration.data).max_length
+        data = cast(PlantedData | FileData, configuration.data)
+        self._max_length = data.max_length
         self._split = split(prepared)
+        self._windows = training_windows(prepared, self._split, data.max_length, data.window_stride)
         self._focused = configuration.readout.paradigm != "last"
         kind = FocusedNetwork if self._focused else PeerNetwork
         self.network = kind(configuration, prepared.item_count, [seed]).to(device)
@@ -62,17 +64,15 @@ class NextItem(Task):
         self._temporal = Temporal(configuration.objective, self.steps * configuration.training.epochs)
         self._clusters = self._clustered(seed)
         self._validation = self._evaluator("validation")
-        self._rows = TrainingRows(prepared, self._split, self._max_length, device)
+        self._rows = TrainingRows(prepared, self._windows, device)
 
     @property
     def examples(self) -> tuple[int, int]:
-        trained = self._split.train_end - self._data.offsets[:-1] >= 2
-        return int(trained.sum()), len(self._split.valid_positions)
+        return len(self._windows.users), len(self._split.valid_positions)
 
     def batches(self) -> Iterator[Tensor]:
         """[1, B, L + 1] item ids."""
-        size, clusters = self.configuration.training.batch, self._clusters
-        groups = users_in_batches(self._data, self._split, size, self._max_length, self.order, clusters=clusters)
+        groups = in_batches(self._windows, self.configuration.training.batch, self.order, clusters=self._clusters)
         for users, ids in self._rows.batches(groups):
             self._users = users
             yield ids[None]

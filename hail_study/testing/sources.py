@@ -15,7 +15,7 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
-from hail_study.data import DataError, Examples, Prepared, epoch, prepare, split
+from hail_study.data import DataError, Examples, Prepared, epoch, prepare, split, training_windows
 from hail_study.data.interactions import Interactions, name_order
 from hail_study.study import catalogue
 from hail_study.study.configuration import Data
@@ -240,7 +240,7 @@ def _histories_do_not_overlap(found: Prepared, max_length: int) -> None:
     valid = dict(zip(found.users_of(parts.valid_positions), parts.valid_positions, strict=True))
     test = dict(zip(found.users_of(parts.test_positions), parts.test_positions, strict=True))
     assert all(valid[user] < test[user] for user in valid.keys() & test.keys()), "a test target lies before validation"
-    for batch in epoch(found, parts, 64, max_length, np.random.default_rng(0)):
+    for batch in epoch(found, training_windows(found, parts, max_length), 64, np.random.default_rng(0)):
         for user, row, length in zip(batch.users, batch.ids, batch.lengths, strict=True):
             own = found.items[found.offsets[user] : parts.train_end[user]]
             assert np.array_equal(row[:length], own[-length:]), "a batch holds more than the training part"

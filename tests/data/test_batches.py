@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hail_study.data import Prepared, epoch, histories, seen, split
+from hail_study.data import Prepared, Windows, epoch, histories, seen, split, training_windows
 
 SEQUENCES = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=25)
+
+
+def latest(prepared: Prepared, max_length: int = 50) -> Windows:
+    """The windows that are trained on by default."""
+    return training_windows(prepared, split(prepared), max_length)
 
 
 def rows(batches) -> dict[int, list[int]]:
@@ -22,8 +27,7 @@ def rows(batches) -> dict[int, list[int]]:
 @given(SEQUENCES, st.integers(1, 5), st.integers(2, 14), st.booleans(), st.integers(0, 5))
 def test_an_epoch_has_every_training_target_once(build, sequences, batch, max_length, bucket, seed) -> None:
     prepared = build(sequences)
-    parts = split(prepared)
-    batches = list(epoch(prepared, parts, batch, max_length, np.random.default_rng(seed), bucket))
+    batches = list(epoch(prepared, latest(prepared, max_length), batch, np.random.default_rng(seed), bucket))
     users = Counter(int(user) for each in batches for user in each.users)
     training = {
         user: sequence[: len(sequence) - 2 if len(sequence) >= 3 else None][-max_length - 1 :]
@@ -34,10 +38,38 @@ def test_an_epoch_has_every_training_target_once(build, sequences, batch, max_le
     assert all(len(each.users) <= batch for each in batches)
 
 
+@given(SEQUENCES, st.integers(2, 6), st.integers(1, 6))
+def test_windows_of_a_stride_leave_no_target_out(build, sequences, max_length, stride) -> None:
+    """With a stride of `max_length` each is a target once; only the latest window is as the default's."""
+    prepared, stride = build(sequences), min(stride, max_length)
+    parts = split(prepared)
+    windows = training_windows(prepared, parts, max_length, stride)
+    ends = windows.starts + windows.lengths
+    assert (windows.lengths >= 2).all()
+    assert (windows.lengths <= max_length + 1).all()
+    assert (windows.starts >= prepared.offsets[windows.users]).all()
+    assert (ends <= parts.train_end[windows.users]).all()
+    targets = Counter(p for start, end in zip(windows.starts, ends, strict=True) for p in range(start + 1, end))
+    training = zip(prepared.offsets[:-1], parts.train_end, strict=True)
+    assert set(targets) == {p for start, end in training for p in range(start + 1, end)}
+    assert set(targets.values()) <= ({1} if stride == max_length else set(range(1, 8)))
+    first = np.unique(windows.users, return_index=True)[1]
+    alone = latest(prepared, max_length)
+    for name in ("users", "starts", "lengths"):
+        assert (getattr(windows, name)[first] == getattr(alone, name)).all()
+
+
+def test_an_epoch_has_every_window_of_a_stride(build) -> None:
+    prepared = build([list(range(1, 13)), [1, 2, 3, 4]])
+    batches = epoch(prepared, training_windows(prepared, split(prepared), 4, 3), 2, np.random.default_rng(0))
+    found = [ids[ids > 0].tolist() for each in batches for ids in each.ids]
+    assert sorted(found) == [[1, 2], [1, 2, 3, 4], [3, 4, 5, 6, 7], [6, 7, 8, 9, 10]]
+
+
 @given(SEQUENCES, st.integers(1, 5))
 def test_padding_is_zero_to_the_right_and_no_wider_than_needed(build, sequences, batch) -> None:
     prepared = build(sequences)
-    for each in epoch(prepared, split(prepared), batch, 8, np.random.default_rng(0)):
+    for each in epoch(prepared, latest(prepared, 8), batch, np.random.default_rng(0)):
         assert each.ids.dtype == np.int64
         assert each.ids.shape[1] == each.lengths.max()
         assert ((each.ids > 0) == (np.arange(each.ids.shape[1]) < each.lengths[:, None])).all()
@@ -45,16 +77,16 @@ def test_padding_is_zero_to_the_right_and_no_wider_than_needed(build, sequences,
 
 def test_validation_and_test_items_are_in_no_batch(build) -> None:
     prepared = build([[1, 2, 3, 10 + user, 20 + user] for user in range(5)])
-    batches = list(epoch(prepared, split(prepared), 2, 50, np.random.default_rng(0)))
+    batches = list(epoch(prepared, latest(prepared), 2, np.random.default_rng(0)))
     assert max(each.ids.max() for each in batches) == 3
 
 
 def test_the_generator_decides_the_order(build) -> None:
     prepared = build([[1, 2, 3, 4]] * 40)
-    parts = split(prepared)
+    windows = latest(prepared)
 
     def order(generator: np.random.Generator) -> list[int]:
-        return [int(user) for each in epoch(prepared, parts, 4, 50, generator) for user in each.users]
+        return [int(user) for each in epoch(prepared, windows, 4, generator) for user in each.users]
 
     generator = np.random.default_rng(3)
     first, second = order(generator), order(generator)
@@ -66,13 +98,13 @@ def test_the_generator_decides_the_order(build) -> None:
 def test_bucketing_saves_padding_without_fixing_the_batches(build) -> None:
     lengths = np.random.default_rng(0).integers(4, 60, size=400)
     prepared = build([[1] * length for length in lengths])
-    parts = split(prepared)
+    windows = latest(prepared)
 
     def cells(bucket: bool) -> int:
-        return sum(each.ids.size for each in epoch(prepared, parts, 8, 50, np.random.default_rng(0), bucket))
+        return sum(each.ids.size for each in epoch(prepared, windows, 8, np.random.default_rng(0), bucket))
 
     generator = np.random.default_rng(1)
-    partners = [{frozenset(each.users.tolist()) for each in epoch(prepared, parts, 8, 50, generator)} for _ in range(2)]
+    partners = [{frozenset(each.users.tolist()) for each in epoch(prepared, windows, 8, generator)} for _ in range(2)]
     assert cells(True) < 0.7 * cells(False)
     assert len(partners[0] & partners[1]) < 5
 
@@ -106,7 +138,7 @@ def test_shared_memory_is_not_written_to(build) -> None:
     prepared: Prepared = build([[1, 2, 3, 4, 5], [2, 3, 4]])
     prepared.items.flags.writeable = prepared.offsets.flags.writeable = False
     parts = split(prepared)
-    for each in epoch(prepared, parts, 2, 5, np.random.default_rng(0)):
+    for each in epoch(prepared, latest(prepared, 5), 2, np.random.default_rng(0)):
         each.ids[:] = 0
     ids, _, _ = histories(prepared, parts.test_positions, 5)
     ids[:] = 0
@@ -124,4 +156,4 @@ def test_nothing_to_evaluate_gives_empty_arrays(build) -> None:
 @pytest.mark.parametrize("bucket", [True, False])
 def test_nobody_to_train_on_gives_no_batch(build, bucket: bool) -> None:
     prepared = build([[1], [2]])
-    assert list(epoch(prepared, split(prepared), 2, 5, np.random.default_rng(0), bucket)) == []
+    assert list(epoch(prepared, latest(prepared, 5), 2, np.random.default_rng(0), bucket)) == []

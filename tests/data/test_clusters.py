@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hail_study.data import prepare, split
+from hail_study.data import prepare, split, training_windows
 from hail_study.data.batches import apart, epoch
 from hail_study.data.clusters import cluster_users
 from hail_study.study.configuration import FileData, PlantedData
@@ -49,9 +49,9 @@ def test_users_of_a_cluster_meet_only_where_there_are_more_of_them_than_batches(
 
 def test_an_epoch_in_clusters_has_every_user_once_and_as_many_steps(prepared):
     clusters = cluster_users(prepared, split(prepared), 40, 6, seed=0)
+    windows = training_windows(prepared, split(prepared), max_length=10)
     plain, apart_ = (
-        list(epoch(prepared, split(prepared), 16, 10, np.random.default_rng(0), clusters=given))
-        for given in (None, clusters)
+        list(epoch(prepared, windows, 16, np.random.default_rng(0), clusters=given)) for given in (None, clusters)
     )
     assert len(plain) == len(apart_)
     assert sorted(np.concatenate([one.users for one in apart_])) == sorted(np.concatenate([one.users for one in plain]))

@@ -41,6 +41,13 @@ def written(changes) -> Configuration:
     return configuration
 
 
+def test_a_stride_of_the_windows_length_has_one_name() -> None:
+    given = configure(Configuration(), {"data.stride": 20, "data.max_length": 20})
+    assert given == configure(Configuration(), {"data.stride": "max_length", "data.max_length": 20})
+    assert level(configure(given, {"data.max_length": 30}), "data.stride") == "max_length"
+    assert level(configure(Configuration(), {"data.stride": 10}), "data.stride") == 10
+
+
 @given(CHANGES)
 def test_canonical_is_idempotent(changes) -> None:
     once = canonical(written(changes))

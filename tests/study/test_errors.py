@@ -99,6 +99,10 @@ def test_a_wrong_setting(errors, text: str, error: str) -> None:
             "4:21: cross.encoder.dim[1]: arm `encoder.heads=3,encoder.dim=64`: encoder: dim (64) must be",
         ),
         ("arms:\n  - {name: reference, set: {peers.count: 4}}", "3:5: arms[0]: the name `reference` already belongs"),
+        (
+            "data: {max_length: 20}\nvary: {data.stride: [10, 30]}",
+            "3:26: vary.data.stride[1]: arm `data.stride=30`: data: stride (30) can be at most max_length (20)",
+        ),
         ("vary: {data.path: [nowhere.csv]}", "2:20: vary.data.path[0]: a key of `file`, not of `planted`"),
         (
             "arms:\n  - {name: f, set: {data.source: file, data.path: nowhere.csv}}",

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hail_study.data import split
-from hail_study.data.batches import users_in_batches
+from hail_study.data.batches import in_batches, training_windows
 from hail_study.models import batches, negatives
 from hail_study.study import catalogue, configure
 from hail_study.tasks import rows
@@ -105,11 +105,11 @@ def test_the_way_of_a_gpu_learns_the_same(tiny, tiny_data, request, encoder):
 
 
 def test_rows_gathered_on_the_device_are_those_of_the_host(tiny_data, monkeypatch):
-    parts = split(tiny_data)
-    groups = users_in_batches(tiny_data, parts, 32, 7, np.random.default_rng(0))
-    host = list(TrainingRows(tiny_data, parts, 7, CPU).batches(groups))
+    windows = training_windows(tiny_data, split(tiny_data), 7, stride=3)
+    groups = in_batches(windows, 32, np.random.default_rng(0))
+    host = list(TrainingRows(tiny_data, windows, CPU).batches(groups))
     monkeypatch.setattr(rows, "waits", lambda device: True)
-    device = list(TrainingRows(tiny_data, parts, 7, CPU).batches(groups))
+    device = list(TrainingRows(tiny_data, windows, CPU).batches(groups))
     assert len(host) == len(device) == len(groups)
     for (users, ids), (same, others) in zip(host, device, strict=True):
         assert (users == same).all()

@@ -13,6 +13,13 @@ from hail_study.study.sections import FilePath, Probability, Scalar, Section
 
 class _Data(Section):
     max_length: Annotated[int, Field(ge=2, description="Longest history a model sees, in items.")] = 50
+    stride: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["max_length"] | None,
+        Field(
+            description="Training histories longer than max_length + 1 are trained on in windows so many items apart; "
+            "`max_length` makes every item a target once. None: their latest window alone."
+        ),
+    ] = None
     k_core: Annotated[
         int, Field(ge=0, description="Drop users and items with fewer interactions, repeatedly, until none is left.")
     ] = 5
@@ -33,6 +40,17 @@ class _Data(Section):
         ),
     ] = "all"
     select: Select = Field(default_factory=Select)
+
+    @property
+    def window_stride(self) -> int | None:
+        """`stride` in items."""
+        return self.max_length if self.stride == "max_length" else self.stride
+
+    @model_validator(mode="after")
+    def _no_gap_between_windows(self) -> Self:
+        if isinstance(self.stride, int) and self.stride > self.max_length:
+            raise ValueError(f"stride ({self.stride}) can be at most max_length ({self.max_length})")
+        return self
 
 
 class PlantedData(_Data):

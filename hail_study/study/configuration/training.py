@@ -15,7 +15,7 @@ class Training(Section):
     patience: Annotated[
         int, Field(ge=0, description="Stop after this many validations without a better one; 0 never stops early.")
     ] = 10
-    batch: Annotated[int, Field(ge=1, description="Users in a step.")] = 128
+    batch: Annotated[int, Field(ge=1, description="Training sequences in a step.")] = 128
     updates: Annotated[
         int, Field(ge=1, description="Steps on each batch in turn, with masks and dropout of their own.")
     ] = 1
