@@ -22,7 +22,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from hail_study.data import Prepared, split
-from hail_study.data.batches import gathered
+from hail_study.data.batches import gathered, training_windows
 from hail_study.models import PeerNetwork
 from hail_study.study import Configuration
 from hail_study.study.factors import replaced
@@ -77,14 +77,12 @@ def sequence_losses(network: PeerNetwork, prepared: Prepared, max_length: int) -
         max_length: A user's latest `max_length + 1` training items count.
     """
     device = next(network.parameters()).device
-    ends = split(prepared).train_end
-    starts = np.maximum(prepared.offsets[:-1], ends - (max_length + 1))
-    users = np.flatnonzero(ends - starts >= _FEWEST)
+    windows = training_windows(prepared, split(prepared), max_length)
     found = np.zeros(prepared.users)
-    for first in range(0, len(users), _BLOCK):
-        block = users[first : first + _BLOCK]
-        ids = torch.from_numpy(gathered(prepared.items, starts[block], (ends - starts)[block])).to(device)
-        found[block] = _losses(network, ids).double().cpu().numpy()
+    for first in range(0, len(windows.users), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        ids = torch.from_numpy(gathered(prepared.items, windows.starts[block], windows.lengths[block])).to(device)
+        found[windows.users[block]] = _losses(network, ids).double().cpu().numpy()
     return found
 
 
