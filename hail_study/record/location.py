@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from hail_study.record.errors import RecordError
 
 if TYPE_CHECKING:
-    from hail_study.study.outputs import RecordSettings
+    from hail_study.study.schema import RecordSettings
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9.-]+)(\+[a-z0-9]+)?:(?!\\)")
 _SERVERS: Final = ("http", "https")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hail_study.data import Dataset
     from hail_study.study import Study, TrialSpec
-    from hail_study.study.outputs import RecordSettings
+    from hail_study.study.schema import RecordSettings
 
 PATIENCE: Final = 300.0
 """Seconds for which a store that does not answer is tried again."""

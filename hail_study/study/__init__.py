@@ -24,12 +24,20 @@ from hail_study.study.json_schema import json_schema
 from hail_study.study.keys import code_version
 from hail_study.study.load import load
 from hail_study.study.model import Arm, Phase, Piece, Stretch, Study, TrialSpec
-from hail_study.study.outputs import Metrics, RecordSettings
 from hail_study.study.plan import ArmPlan, Plan, plan
 from hail_study.study.plugins import Plugin, PluginError
 from hail_study.study.power import Power
 from hail_study.study.protocol import cautions, protocol, protocols
-from hail_study.study.schema import Asha, Choices, Compute, Range, Search, StudyFile
+from hail_study.study.schema import (
+    Asha,
+    Choices,
+    Compute,
+    Metrics,
+    Range,
+    RecordSettings,
+    Search,
+    StudyFile,
+)
 from hail_study.study.sections import Changes, Value
 from hail_study.study.space import active
 
