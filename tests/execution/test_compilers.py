@@ -6,8 +6,8 @@ import pytest
 
 from hail_study.commands import doctor, main
 from hail_study.execution.compilers import lacking, obstacle
-from hail_study.execution.driver import _work
 from hail_study.execution.room import _unfit
+from hail_study.execution.running import work_for
 from hail_study.execution.store import Store
 from hail_study.execution.worker import Worker
 from hail_study.models.compilation import COMPILATION, compile_modules
@@ -69,6 +69,6 @@ def test_workers_are_told(tmp_path, monkeypatch):
     path = tmp_path / "study.yaml"
     path.write_text("name: compiled\nvary: {peers.count: [1, 2]}\ncompute: {compile: default}\n")
     monkeypatch.setattr("ray.get_gpu_ids", list)
-    Worker(_work(load(path), Store(str(tmp_path / "store")), "", None))
+    Worker(work_for(load(path), Store(str(tmp_path / "store")), "", None))
     assert COMPILATION.mode == "default"
     compile_modules("none")
