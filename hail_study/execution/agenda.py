@@ -48,6 +48,8 @@ class ArmAgenda:
         sources: Role -> arm whose trial on the same seed must have ended before one of these starts.
         budget: Search trials; fewer than asked for where a finite space is exhausted.
         specs: Trials handed out so far, by key.
+        searched: Those of the search, in order.
+        confirming: Those that confirm, by seed.
         outcomes: How those that ended did.
     """
 
@@ -67,6 +69,8 @@ class ArmAgenda:
         self.seeds = study.file.seed_list
         self.sources: dict[str, ArmAgenda] = {}
         self.specs: dict[str, TrialSpec] = {}
+        self.searched: list[TrialSpec] = []
+        self.confirming: dict[int, TrialSpec] = {}
         self.outcomes: dict[str, Outcome] = {}
 
     def _populated(self) -> Population | None:
@@ -82,13 +86,8 @@ class ArmAgenda:
         return self.budget + (0 if self.search_failed else len(self.seeds))
 
     @property
-    def searched(self) -> list[TrialSpec]:
-        return [spec for spec in self.specs.values() if spec.phase == "search"]
-
-    @property
     def search_done(self) -> bool:
-        searched = self.searched
-        return len(searched) >= self.budget and all(spec.key in self.outcomes for spec in searched)
+        return len(self.searched) >= self.budget and all(spec.key in self.outcomes for spec in self.searched)
 
     @property
     def search_failed(self) -> bool:
@@ -154,32 +153,36 @@ class ArmAgenda:
         spec = self._next_search() if searching else self._next_confirm()
         if spec is not None:
             self.specs[spec.key] = spec
+            if searching:
+                self.searched.append(spec)
+            else:
+                self.confirming[spec.seed] = spec
         return spec
 
     def _source_seed(self, source: "ArmAgenda") -> int | None:
         """The seed of a source's trial that the next trial learns from: its own, in the search the source's first."""
         if len(self.searched) < self.budget:
             return source.seeds[0]
-        confirmed = len(self.specs) - len(self.searched)
-        return self.seeds[confirmed] if confirmed < len(self.seeds) else None
+        return self._unconfirmed_seed
+
+    @property
+    def _unconfirmed_seed(self) -> int | None:
+        """The seed of the next confirm trial."""
+        return next((seed for seed in self.seeds if seed not in self.confirming), None)
 
     def awaited(self, seed: int | None) -> bool:
         """Whether the confirm trial on a seed has still to end."""
         if seed is None or self.search_failed:
             return False
-        spec = self.on(seed)
+        spec = self.confirming.get(seed)
         return spec is None or spec.key not in self.outcomes
-
-    def on(self, seed: int) -> TrialSpec | None:
-        """The confirm trial on a seed, where it was handed out."""
-        return next((spec for spec in self.specs.values() if spec.phase == "confirm" and spec.seed == seed), None)
 
     def _learning(self, spec: TrialSpec) -> TrialSpec:
         """The trial with the keys of those it learns from, and which of them failed."""
         keys, lost = {}, ""
         for role, arm in self.sources.items():
             seed = self._source_seed(arm)
-            found = None if seed is None else arm.on(seed)
+            found = None if seed is None else arm.confirming.get(seed)
             keys[role] = found.key if found else ""
             if found is None or arm.outcomes[found.key].status != "finished":
                 lost = f"{role}: arm {arm.arm.name} has no finished trial on seed {seed}"
@@ -187,10 +190,9 @@ class ArmAgenda:
 
     def _next_search(self) -> TrialSpec | None:
         assert self._search is not None
-        searched = self.searched
-        number = len(searched)
+        number = len(self.searched)
         together = self._population.members if self._population else self._search.generation
-        earlier = searched[: number - number % together]
+        earlier = self.searched[: number - number % together]
         if any(spec.key not in self.outcomes for spec in earlier):
             return None
         self._learn(earlier)
@@ -244,29 +246,27 @@ class ArmAgenda:
         )
 
     def _next_confirm(self) -> TrialSpec | None:
-        if not self.search_done or self.search_failed:
-            return None
-        confirmed = len(self.specs) - len(self.searched)
-        if confirmed >= len(self.seeds):
+        seed = self._unconfirmed_seed
+        if seed is None or not self.search_done or self.search_failed:
             return None
         chosen = dict(self.best.hyperparameters) if self.best else {}
-        spec = self._spec("confirm", self.seeds[confirmed], chosen, None)
+        spec = self._spec("confirm", seed, chosen, None)
         return replace(spec, before=self.best.before) if self.best and self.best.before else spec
 
     def scores(self, metric: str) -> dict[int, float]:
         """Test metric by seed, of the confirm trials that finished."""
-        ended = ((spec.seed, self.outcomes.get(spec.key)) for spec in self.specs.values() if spec.phase == "confirm")
+        ended = ((seed, self.outcomes.get(spec.key)) for seed, spec in self.confirming.items())
         name = f"test/{metric}"
         return {seed: found.measured[name] for seed, found in ended if found and name in found.measured}
 
     def validation(self) -> dict[int, float]:
         """The metric that selects, by seed, of the confirm trials that finished."""
-        ended = ((spec.seed, self.outcomes.get(spec.key)) for spec in self.specs.values() if spec.phase == "confirm")
+        ended = ((seed, self.outcomes.get(spec.key)) for seed, spec in self.confirming.items())
         return {seed: found.value for seed, found in ended if found and found.value is not None}
 
     def confirmed(self, seeds: Sequence[int]) -> bool:
         """Whether the confirm trials of these seeds have ended."""
-        ended = {spec.seed for spec in self.specs.values() if spec.phase == "confirm" and spec.key in self.outcomes}
+        ended = {seed for seed, spec in self.confirming.items() if spec.key in self.outcomes}
         return self.search_failed or ended >= set(seeds)
 
     def _spec(self, phase: Phase, seed: int, hyperparameters: Mapping[str, Value], number: int | None) -> TrialSpec:

@@ -168,7 +168,7 @@ def clock(seconds: float) -> str:
 
 def _arm_row(arm: ArmAgenda) -> tuple[str, str, str, str, str]:
     outcomes = arm.outcomes.values()
-    confirmed = sum(spec.phase == "confirm" and spec.key in arm.outcomes for spec in arm.specs.values())
+    confirmed = sum(spec.key in arm.outcomes for spec in arm.confirming.values())
     searched = sum(spec.key in arm.outcomes for spec in arm.searched)
     failed = sum(outcome.status == "failed" for outcome in outcomes)
     values = [outcome.value for outcome in outcomes if outcome.value is not None]
