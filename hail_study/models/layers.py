@@ -43,6 +43,13 @@ def normal_(tensor: Tensor, generator: torch.Generator, sd: float = INITIAL_SD) 
     return nn.init.trunc_normal_(tensor, std=sd, a=-2 * sd, b=2 * sd, generator=generator)
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x[s] @ weight[s] + bias[s]: [S, ..., I] by [S, I, O] and [S, 1, O] gives [S, ..., O]."""
+    rows = x.flatten(1, -2)  # [S, N, I]
+    y = torch.bmm(rows, weight) if bias is None else torch.baddbmm(bias, rows, weight)
+    return y.view(*x.shape[:-1], -1)
+
+
 class Linear(SlotModule):
     """x[s] @ weight[s] + bias[s], for x [S, ..., I].
 
@@ -70,9 +77,7 @@ class Linear(SlotModule):
             self.bias[slot].zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.flatten(1, -2)  # [S, N, I]
-        y = torch.bmm(rows, self.weight) if self.bias is None else torch.baddbmm(self.bias, rows, self.weight)
-        return y.view(*x.shape[:-1], -1)  # [S, ..., O]
+        return linear(x, self.weight, self.bias)
 
 
 class LayerNorm(SlotModule):

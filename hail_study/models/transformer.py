@@ -31,7 +31,8 @@ class Block(Layer):
     """Attention and a feed-forward layer, each with dropout and a residual connection.
 
     Pre-norm normalises the input of each (the residual stream stays unnormalised, the head normalises it at the end);
-    post-norm normalises each sum.
+    post-norm normalises each sum. `query`, which is SASRec's code, normalises what goes into each and starts the
+    residual connection from there, but keys and values are made of what is not normalised.
     """
 
     def __init__(self, settings: Encoder, slots: int, causal: bool, activation: str, streams: Streams) -> None:
@@ -42,10 +43,14 @@ class Block(Layer):
         self.norm_attention = LayerNorm(slots, dim)
         self.norm_feed = LayerNorm(slots, dim)
         self.drop = Dropout(settings.dropout, streams)
-        self._pre = settings.norm == "pre"
+        self._norm = settings.norm
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        if self._pre:
+        if self._norm == "query":
+            query = self.norm_attention(x)
+            x = self.norm_feed(query + self.drop(self.attention(query, padding, keys=x)))
+            return x + self.drop(self.feed(x))
+        if self._norm == "pre":
             x = x + self.drop(self.attention(self.norm_attention(x), padding))
             return x + self.drop(self.feed(self.norm_feed(x)))
         x = self.norm_attention(x + self.drop(self.attention(x, padding)))

@@ -36,12 +36,13 @@ def histories(trials: int = 1, users: int = 5, seed: int = 0) -> Tensor:
 class PlainSASRec(nn.Module):
     """One SASRec written with torch.nn alone."""
 
-    def __init__(self, dim: int, heads: int, pre: bool) -> None:
+    def __init__(self, dim: int, heads: int, norm: str) -> None:
         super().__init__()
+        self.kind = norm
         self.items, self.positions = nn.Embedding(ITEMS + 1, dim), nn.Embedding(LENGTH, dim)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                dim, heads, 4 * dim, 0.0, F.relu, layer_norm_eps=1e-8, batch_first=True, norm_first=pre
+                dim, heads, 4 * dim, 0.0, F.relu, layer_norm_eps=1e-8, batch_first=True, norm_first=norm == "pre"
             )
             for _ in range(2)
         )
@@ -51,8 +52,15 @@ class PlainSASRec(nn.Module):
         x = self.items(ids) * self.items.embedding_dim**0.5 + self.positions.weight[: ids.shape[1]]
         future = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).triu(1)
         for block in self.blocks:
-            x = block(x, src_mask=future)
+            x = self.by_queries(block, x, future) if self.kind == "query" else block(x, src_mask=future)
         return self.norm(x)
+
+    @staticmethod
+    def by_queries(block: nn.TransformerEncoderLayer, x: Tensor, future: Tensor) -> Tensor:
+        """A block as SASRec's authors wrote it (kang205/SASRec, model.py)."""
+        query = block.norm1(x)
+        x = block.norm2(query + block.self_attn(query, x, x, attn_mask=future, need_weights=False)[0])
+        return x + block.linear2(F.relu(block.linear1(x)))
 
     def take(self, network: PeerNetwork, slot: int) -> None:
         """Copy the weights of one slot; shared parts have one copy for all."""
@@ -78,7 +86,7 @@ class PlainSASRec(nn.Module):
         layer_norm(self.norm, network.stack.families["sasrec"].head.norm)
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("norm", ["pre", "post", "query"])
 @pytest.mark.parametrize("share", [[], ["embedding"], ["embedding", "head"]], ids=str)
 @pytest.mark.parametrize(("trials", "peers"), [(1, 1), (1, 3), (2, 2)])
 def test_each_slot_is_a_plain_network(trials, peers, share, norm):
@@ -88,7 +96,7 @@ def test_each_slot_is_a_plain_network(trials, peers, share, norm):
     ids = inputs(trials)
     states, real = network(ids), ids != 0
     for slot in range(network.slots):
-        plain = PlainSASRec(8, 2, norm == "pre")
+        plain = PlainSASRec(8, 2, norm)
         plain.take(network, slot)
         mask = real[slot // peers]
         torch.testing.assert_close(states[slot][mask], plain(ids[slot // peers])[mask], rtol=1e-4, atol=1e-5)
@@ -98,7 +106,7 @@ def test_each_slot_is_a_plain_network(trials, peers, share, norm):
 def test_a_step_trains_the_same_as_a_plain_network():
     settings = configuration(1)
     network = PeerNetwork(settings, ITEMS, [0])
-    plain = PlainSASRec(8, 2, True)
+    plain = PlainSASRec(8, 2, "pre")
     plain.take(network, 0)
     ids = histories()
     batch = network.training_batch(ids)

@@ -21,7 +21,11 @@ class Encoder(Section):
         float, Field(ge=0, lt=1, description="Of attention weights; above 0 fused attention kernels cannot be used.")
     ] = 0.0
     norm: Annotated[
-        Literal["pre", "post"], Field(description="Layer norm before each Transformer sublayer, or after its sum.")
+        Literal["pre", "post", "query"],
+        Field(
+            description="Layer norm before each Transformer sublayer, or after its sum; `query`: before it, with the "
+            "residual connection from there and keys and values not normalised, as in SASRec's code."
+        ),
     ] = "pre"
     mask: Annotated[
         float, Field(gt=0, lt=1, description="Share of a history's items that is masked (masked-item encoders).")
