@@ -12,8 +12,12 @@ from hail_study.data.splits import Split
 
 Integers = npt.NDArray[np.int64]
 
-POOL: Final = 50
-"""Batches sorted by length together: enough for little padding, few enough that batches differ from epoch to epoch."""
+PIECES: Final = 8
+"""Parts of a batch, each of windows of one length: what pads them is cut off (`models.stack`)."""
+
+POOL: Final = 10
+"""Batches that are made together: enough that the windows of a piece are of one length, few enough that it has others
+from epoch to epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,42 +76,57 @@ def epoch(
     windows: Windows,
     batch: int,
     generator: np.random.Generator,
-    bucket: bool = True,
     clusters: Integers | None = None,
 ) -> Iterator[Sequences]:
-    """One pass over the training part: every window once, in random order.
+    """One pass over the training part: every window once, in batches of a random order.
 
     Args:
         prepared: The data set.
         windows: Of it (`training_windows`).
-        batch: Rows of a batch; the last one may have fewer.
+        batch: Most rows of a batch.
         generator: Decides the order; all of it is drawn before the first batch.
-        bucket: Put windows of similar length together: shuffle, sort pools of `POOL` batches, shuffle the batches.
-        clusters: Each user's, [U], whose users are kept apart; takes the place of `bucket`.
+        clusters: Each user's, [U], whose users are kept apart.
 
     Yields:
         Batches as wide as their longest row.
     """
-    for rows in in_batches(windows, batch, generator, bucket, clusters):
+    for rows in in_batches(windows, batch, generator, clusters):
         lengths = windows.lengths[rows]
         yield Sequences(windows.users[rows], gathered(prepared.items, windows.starts[rows], lengths), lengths)
 
 
 def in_batches(
-    windows: Windows,
-    batch: int,
-    generator: np.random.Generator,
-    bucket: bool = True,
-    clusters: Integers | None = None,
+    windows: Windows, batch: int, generator: np.random.Generator, clusters: Integers | None = None
 ) -> list[Integers]:
-    """Indexes of the windows in each batch of an `epoch`, which has the same arguments."""
+    """Indexes of the windows in each batch of an `epoch`, which has the same arguments.
+
+    Every batch has windows of every length, in as many pieces as `PIECES` says (`np.array_split`): its mean loss would
+    otherwise weigh a target of short windows, of which there are few in a batch of them, many times as much as one of
+    long windows. On MovieLens-1M batches of one length each take half as many epochs more and end lower
+    (`analysis/results/baselines.md`).
+    """
     order = generator.permutation(len(windows.users))
     if clusters is not None:
         batches = apart(clusters[windows.users], order, batch)
-    else:
-        order = _by_length(order, windows.lengths, batch) if bucket else order
-        batches = [order[start : start + batch] for start in range(0, len(order), batch)]
-    return [batches[index] for index in (generator.permutation(len(batches)) if bucket else range(len(batches)))]
+        return [rows[np.argsort(windows.lengths[rows], kind="stable")] for rows in batches]
+    pools = np.split(order, range(POOL * batch, len(order), POOL * batch)) if len(order) else []
+    return [rows for pool in pools for rows in _of_all_lengths(pool, windows.lengths, batch, generator)]
+
+
+def _of_all_lengths(
+    pool: Integers, lengths: Integers, batch: int, generator: np.random.Generator
+) -> Iterator[Integers]:
+    """Batches of a pool of windows in random order: piece p of each is of the p-th share of them by length."""
+    order = pool[np.argsort(lengths[pool], kind="stable")]
+    sizes = [len(rows) for rows in np.array_split(order, -(-len(order) // batch))]
+    pieces = np.array([[len(rows) for rows in np.array_split(order[:size], PIECES)] for size in sizes])  # [n, PIECES]
+    shares = np.split(order, np.cumsum(pieces.sum(0))[:-1])
+    batches: list[list[Integers]] = [[] for _ in sizes]
+    for share, counts in zip(shares, pieces.T, strict=True):
+        turns = generator.permutation(len(sizes))
+        for turn, rows in zip(turns, np.split(share, np.cumsum(counts[turns])[:-1]), strict=True):
+            batches[turn].append(rows)
+    return map(np.concatenate, batches)
 
 
 def histories(prepared: Prepared, positions: Integers, max_length: int) -> tuple[Integers, Integers, Integers]:
@@ -152,12 +171,6 @@ def apart(clusters: Integers, order: Integers, batch: int) -> list[Integers]:
     count = -(-len(order) // batch)
     dealt = order[np.argsort(clusters[order], kind="stable")]
     return [dealt[first::count] for first in range(count)]
-
-
-def _by_length(order: Integers, lengths: Integers, batch: int) -> Integers:
-    """Sort each pool of windows by length; those of equal length stay shuffled."""
-    pool = np.arange(len(order)) // (POOL * batch)
-    return order[np.lexsort((lengths[order], pool))]
 
 
 def gathered(items: npt.NDArray[np.int32], starts: Integers, lengths: Integers, width: int | None = None) -> Integers:

@@ -5,8 +5,11 @@ from typing import cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hail_study.data.batches import PIECES
+from hail_study.models.batches import waits
 from hail_study.models.dropout import Extents, Streams
 from hail_study.models.embedding import Table
 from hail_study.models.encoder import Encoder
@@ -57,11 +60,25 @@ class Stack(Layer):
     def forward(self, ids: Tensor, extents: Extents | None = None) -> Tensor:
         """States [S, B, L, D] of inputs ids [T, B, L].
 
+        A CPU trains on a batch in `PIECES`, each no longer than its longest sequence: where sequences of one length
+        are neighbours, as `data.batches` puts them, little is computed of padding.
+
         Args:
             ids: Inputs.
             extents: Sequences of each trial and their longest, where trials have not equally many.
         """
-        if self.training and self.trials > 1:
+        if not self.training:
+            return self.encode(self.vectors(ids), ids)
+        if waits(ids.device):  # where one large computation is faster than several small ones
+            return self._trained(ids, extents)
+        counts = [ids.shape[1]] * self.trials if extents is None else [rows for rows, _ in extents]
+        trials = [own[:count].tensor_split(PIECES) for own, count in zip(ids, counts, strict=True)]
+        cuts = [_cut(rows) for rows in zip(*trials, strict=True) if any(map(len, rows))]
+        return _whole([(self._trained(*cut), cut[1]) for cut in cuts], ids.shape)
+
+    def _trained(self, ids: Tensor, extents: Extents | None) -> Tensor:
+        """As `forward`, in one computation; its dropout is drawn for what is there."""
+        if self.trials > 1:
             found = extents or [(ids.shape[1], length) for length in (ids != 0).any(1).sum(1).tolist()]
             for streams in self.streams:
                 streams.extents = found
@@ -114,3 +131,29 @@ def _cycle(configuration: Configuration) -> list[str]:
     peers = configuration.peers
     names = peers.encoders if peers.encoders and peers.count > 1 else [configuration.encoder.name]
     return names * peers.count
+
+
+def _cut(rows: Sequence[Tensor]) -> tuple[Tensor, Extents]:
+    """A piece of each trial's batch, [n, L], as one [T, max n, longest], and their extents.
+
+    Rows that only pad have one item, as attention to none at all is not a number.
+    """
+    lengths = [int((own != 0).any(0).sum()) for own in rows]
+    ids = rows[0].new_zeros(len(rows), max(map(len, rows)), max(lengths))
+    ids[:, :, 0] = 1
+    for piece, own in zip(ids, rows, strict=True):
+        piece[: len(own)] = own[:, : ids.shape[2]]
+    return ids, [(len(own), length) for own, length in zip(rows, lengths, strict=True)]
+
+
+def _whole(pieces: Sequence[tuple[Tensor, Extents]], shape: torch.Size) -> Tensor:
+    """The states [S, B, L, D] of inputs of a shape [T, B, L], of those of its pieces: 0 where there are none."""
+    trials = []
+    for trial in range(shape[0]):
+        own = [
+            F.pad(states.chunk(shape[0])[trial][:, : extents[trial][0]], (0, 0, 0, shape[2] - states.shape[2]))
+            for states, extents in pieces
+        ]
+        rows = torch.cat(own, 1)  # [K, n, L, D]
+        trials.append(F.pad(rows, (0, 0, 0, 0, 0, shape[1] - rows.shape[1])) if rows.shape[1] < shape[1] else rows)
+    return torch.cat(trials) if len(trials) > 1 else trials[0]

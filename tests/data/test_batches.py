@@ -1,11 +1,11 @@
 from collections import Counter
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hail_study.data import Prepared, Windows, epoch, histories, seen, split, training_windows
+from hail_study.data.batches import PIECES, in_batches
 
 SEQUENCES = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=25)
 
@@ -24,10 +24,10 @@ def rows(batches) -> dict[int, list[int]]:
     }
 
 
-@given(SEQUENCES, st.integers(1, 5), st.integers(2, 14), st.booleans(), st.integers(0, 5))
-def test_an_epoch_has_every_training_target_once(build, sequences, batch, max_length, bucket, seed) -> None:
+@given(SEQUENCES, st.integers(1, 5), st.integers(2, 14), st.integers(0, 5))
+def test_an_epoch_has_every_training_target_once(build, sequences, batch, max_length, seed) -> None:
     prepared = build(sequences)
-    batches = list(epoch(prepared, latest(prepared, max_length), batch, np.random.default_rng(seed), bucket))
+    batches = list(epoch(prepared, latest(prepared, max_length), batch, np.random.default_rng(seed)))
     users = Counter(int(user) for each in batches for user in each.users)
     training = {
         user: sequence[: len(sequence) - 2 if len(sequence) >= 3 else None][-max_length - 1 :]
@@ -95,18 +95,33 @@ def test_the_generator_decides_the_order(build) -> None:
     assert sorted(first) == sorted(second) == list(range(40))
 
 
-def test_bucketing_saves_padding_without_fixing_the_batches(build) -> None:
+def test_every_batch_has_windows_of_all_lengths_and_pieces_have_windows_of_one(build) -> None:
+    lengths = np.random.default_rng(0).geometric(0.05, size=1000) + 4
+    windows = latest(build([[1] * length for length in lengths]))
+    batches = in_batches(windows, 32, np.random.default_rng(0))
+    targets = np.array([(windows.lengths[rows] - 1).sum() for rows in batches])
+    assert targets.std() < 0.2 * targets.mean()
+    pieces = [windows.lengths[piece] for rows in batches for piece in np.array_split(rows, PIECES)]
+    padded = sum(piece.max() * len(piece) for piece in pieces)
+    assert padded < 1.15 * windows.lengths.sum()
+    whole = sum(windows.lengths[rows].max() * len(rows) for rows in batches)
+    assert whole > 2 * windows.lengths.sum(), "these lengths need no pieces"
+
+
+def test_batches_differ_from_epoch_to_epoch(build) -> None:
     lengths = np.random.default_rng(0).integers(4, 60, size=400)
-    prepared = build([[1] * length for length in lengths])
-    windows = latest(prepared)
-
-    def cells(bucket: bool) -> int:
-        return sum(each.ids.size for each in epoch(prepared, windows, 8, np.random.default_rng(0), bucket))
-
-    generator = np.random.default_rng(1)
-    partners = [{frozenset(each.users.tolist()) for each in epoch(prepared, windows, 8, generator)} for _ in range(2)]
-    assert cells(True) < 0.7 * cells(False)
+    windows, generator = latest(build([[1] * length for length in lengths])), np.random.default_rng(1)
+    partners = [{frozenset(rows.tolist()) for rows in in_batches(windows, 8, generator)} for _ in range(2)]
     assert len(partners[0] & partners[1]) < 5
+
+
+@given(st.integers(0, 90), st.integers(1, 20), st.integers(0, 3))
+def test_batches_are_as_few_and_as_even_as_can_be_in_a_pool(count, batch, seed) -> None:
+    ones = np.ones(count, dtype=np.int64)
+    batches = in_batches(Windows(np.arange(count), ones, 2 * ones), batch, np.random.default_rng(seed))
+    assert sorted(index for rows in batches for index in rows) == list(range(count))
+    assert len(batches) == -(-count // batch)
+    assert max(map(len, batches), default=0) <= batch
 
 
 @given(SEQUENCES, st.integers(1, 14), st.randoms(use_true_random=False))
@@ -153,7 +168,6 @@ def test_nothing_to_evaluate_gives_empty_arrays(build) -> None:
     assert [each.size for each in seen(prepared, positions)] == [0, 0]
 
 
-@pytest.mark.parametrize("bucket", [True, False])
-def test_nobody_to_train_on_gives_no_batch(build, bucket: bool) -> None:
+def test_nobody_to_train_on_gives_no_batch(build) -> None:
     prepared = build([[1], [2]])
-    assert list(epoch(prepared, latest(prepared, 5), 2, np.random.default_rng(0), bucket)) == []
+    assert list(epoch(prepared, latest(prepared, 5), 2, np.random.default_rng(0))) == []

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hail_study.models import PeerNetwork
+from hail_study.models import PeerNetwork, stack
 from hail_study.objectives import Objective
 from hail_study.study.configuration import Configuration, Encoder, Peers, PlantedData
 
@@ -222,3 +222,29 @@ def test_a_stacks_missing_targets_weigh_nothing():
     states = network(batch.inputs)
     expected = torch.stack([states[2, 0, 0], states[3, 0, 0]])
     assert torch.equal(network.states_at(states, batch.positions)[2:, 0], expected)
+
+
+@pytest.mark.parametrize("rows", [(5, 5), (20, 20), (20, 3), (9, 17)])
+def test_a_trial_drops_alone_what_it_drops_in_a_stack_of_others_with_fewer_sequences(rows):
+    """Batches are computed piece by piece, each trial's by its own number of sequences."""
+    settings = configuration(2, dropout=0.5)
+    own = [histories(1, users, seed)[..., :-1] for seed, users in enumerate(rows)]
+    ids = torch.ones(2, max(rows), LENGTH, dtype=torch.int64)
+    for whole, one in zip(ids, own, strict=True):
+        whole[: one.shape[1]] = one[0]
+    extents = [(one.shape[1], LENGTH) for one in own]
+    together = PeerNetwork(settings, ITEMS, [3, 4]).train()(ids, extents)
+    for trial, one in enumerate(own):
+        alone = PeerNetwork(settings, ITEMS, [3 + trial]).train()(one)
+        real = one[0] != 0
+        mine = together[2 * trial : 2 * trial + 2, : one.shape[1]]
+        torch.testing.assert_close(mine[:, real], alone[:, real], rtol=1e-4, atol=1e-5)
+
+
+def test_pieces_of_a_batch_compute_what_the_whole_does(monkeypatch):
+    network = PeerNetwork(configuration(3, ["embedding"]), ITEMS, [0, 1]).train()
+    ids = inputs(2)
+    states = network(ids)
+    monkeypatch.setattr(stack, "waits", lambda device: True)
+    real = (ids != 0).repeat_interleave(3, 0)
+    torch.testing.assert_close(states[real], network(ids)[real], rtol=1e-4, atol=1e-5)
