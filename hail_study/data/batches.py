@@ -100,33 +100,42 @@ def in_batches(
 ) -> list[Integers]:
     """Indexes of the windows in each batch of an `epoch`, which has the same arguments.
 
-    Every batch has windows of every length, in as many pieces as `PIECES` says (`np.array_split`): its mean loss would
-    otherwise weigh a target of short windows, of which there are few in a batch of them, many times as much as one of
-    long windows. On MovieLens-1M batches of one length each take half as many epochs more and end lower
-    (`analysis/results/baselines.md`).
+    Batches are as few as can be, and equally large. Every one has windows of every length, in as many pieces as
+    `PIECES` says (`np.array_split`): its mean loss would otherwise weigh a target of short windows, of which there are
+    few in a batch of them, many times as much as one of long windows (`analysis/results/baselines.md`).
     """
     order = generator.permutation(len(windows.users))
     if clusters is not None:
         batches = apart(clusters[windows.users], order, batch)
         return [rows[np.argsort(windows.lengths[rows], kind="stable")] for rows in batches]
-    pools = np.split(order, range(POOL * batch, len(order), POOL * batch)) if len(order) else []
-    return [rows for pool in pools for rows in _of_all_lengths(pool, windows.lengths, batch, generator)]
+    sizes = _evenly(len(order), -(-len(order) // batch))
+    pools = _evenly(len(sizes), -(-len(sizes) // POOL))
+    made: list[Integers] = []
+    for own in _cut(sizes, pools):
+        pool, order = order[: own.sum()], order[own.sum() :]
+        made += _of_all_lengths(pool[np.argsort(windows.lengths[pool], kind="stable")], own, generator)
+    return made
 
 
-def _of_all_lengths(
-    pool: Integers, lengths: Integers, batch: int, generator: np.random.Generator
-) -> Iterator[Integers]:
-    """Batches of a pool of windows in random order: piece p of each is of the p-th share of them by length."""
-    order = pool[np.argsort(lengths[pool], kind="stable")]
-    sizes = [len(rows) for rows in np.array_split(order, -(-len(order) // batch))]
-    pieces = np.array([[len(rows) for rows in np.array_split(order[:size], PIECES)] for size in sizes])  # [n, PIECES]
-    shares = np.split(order, np.cumsum(pieces.sum(0))[:-1])
-    batches: list[list[Integers]] = [[] for _ in sizes]
-    for share, counts in zip(shares, pieces.T, strict=True):
+def _of_all_lengths(order: Integers, sizes: Integers, generator: np.random.Generator) -> Iterator[Integers]:
+    """Batches of sizes [n] of windows from the shortest to the longest: piece p of each is of their p-th share."""
+    pieces = np.stack([_evenly(size, PIECES) for size in sizes])  # [n, PIECES]
+    parts: list[list[Integers]] = [[] for _ in sizes]
+    for share, counts in zip(_cut(order, pieces.sum(0)), pieces.T, strict=True):
         turns = generator.permutation(len(sizes))
-        for turn, rows in zip(turns, np.split(share, np.cumsum(counts[turns])[:-1]), strict=True):
-            batches[turn].append(rows)
-    return map(np.concatenate, batches)
+        for turn, rows in zip(turns, _cut(share, counts[turns]), strict=True):
+            parts[turn].append(rows)
+    return map(np.concatenate, parts)
+
+
+def _evenly(count: int, parts: int) -> Integers:
+    """Sizes of that many parts of so many, as `np.array_split` makes them."""
+    return (count + np.arange(parts)[::-1]) // max(parts, 1)
+
+
+def _cut(array: Integers, sizes: Integers) -> list[Integers]:
+    """The array in parts of these sizes."""
+    return np.split(array, np.cumsum(sizes)[:-1]) if len(sizes) else []
 
 
 def histories(prepared: Prepared, positions: Integers, max_length: int) -> tuple[Integers, Integers, Integers]:

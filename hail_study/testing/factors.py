@@ -27,6 +27,7 @@ _OTHER: Final[dict[str, object]] = {
     "peers.share": [],
     "readout.by_peer": ["lvml", "soft"],
     "objective.temporal": 4.0,
+    "training.batch": 7,
     "training.precision": "bfloat16",
     "evaluation.diagnostics": ["attribution"],
 }
