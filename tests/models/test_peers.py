@@ -225,8 +225,9 @@ def test_a_stacks_missing_targets_weigh_nothing():
 
 
 @pytest.mark.parametrize("rows", [(5, 5), (20, 20), (20, 3), (9, 17)])
-def test_a_trial_drops_alone_what_it_drops_in_a_stack_of_others_with_fewer_sequences(rows):
+def test_a_trial_drops_alone_what_it_drops_in_a_stack_of_others_with_fewer_sequences(rows, monkeypatch):
     """Batches are computed piece by piece, each trial's by its own number of sequences."""
+    monkeypatch.setattr(stack, "PIECE", 2 * LENGTH)
     settings = configuration(2, dropout=0.5)
     own = [histories(1, users, seed)[..., :-1] for seed, users in enumerate(rows)]
     ids = torch.ones(2, max(rows), LENGTH, dtype=torch.int64)
@@ -242,6 +243,7 @@ def test_a_trial_drops_alone_what_it_drops_in_a_stack_of_others_with_fewer_seque
 
 
 def test_pieces_of_a_batch_compute_what_the_whole_does(monkeypatch):
+    monkeypatch.setattr(stack, "PIECE", 1)
     network = PeerNetwork(configuration(3, ["embedding"]), ITEMS, [0, 1]).train()
     ids = inputs(2)
     states = network(ids)
