@@ -147,7 +147,7 @@ def _cut(rows: Sequence[Tensor]) -> tuple[Tensor, Extents]:
     Rows that only pad have one item, as attention to none at all is not a number.
     """
     lengths = [int((own != 0).any(0).sum()) for own in rows]
-    ids = rows[0].new_zeros(len(rows), max(map(len, rows)), max(lengths))
+    ids = rows[0].new_zeros(len(rows), max(map(len, rows)), max(1, *lengths))
     ids[:, :, 0] = 1
     for piece, own in zip(ids, rows, strict=True):
         piece[: len(own)] = own[:, : ids.shape[2]]

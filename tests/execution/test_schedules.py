@@ -182,7 +182,9 @@ def test_no_worker_is_given_up_while_trials_are_to_come(run, tmp_path):
             (processes / f"{self._spec.phase}-{os.getpid()}").touch()
             return super().step()
 
-    ending, *_ = run("~vary", "search.trials=2", "search.generation=2", "seeds=12", "compute.concurrent=2", session=Slow)
+    ending, *_ = run(
+        "~vary", "search.trials=2", "search.generation=2", "seeds=12", "compute.concurrent=2", session=Slow
+    )
     assert ending.complete
     found = {phase: {path.name for path in processes.glob(f"{phase}-*")} for phase in ("search", "confirm")}
     assert len(found["search"]) == 2

@@ -250,3 +250,9 @@ def test_pieces_of_a_batch_compute_what_the_whole_does(monkeypatch):
     monkeypatch.setattr(stack, "waits", lambda device: True)
     real = (ids != 0).repeat_interleave(3, 0)
     torch.testing.assert_close(states[real], network(ids)[real], rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_of_nothing_is_computed_too():
+    """Of what a view hid everything of: its states are as arbitrary as those of any padding."""
+    network = PeerNetwork(configuration(2), ITEMS, [0]).train()
+    assert network(torch.zeros(1, 3, LENGTH, dtype=torch.int64)).shape == (2, 3, LENGTH, 8)
