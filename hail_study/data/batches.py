@@ -65,7 +65,7 @@ def training_windows(prepared: Prepared, split: Split, max_length: int, stride: 
     beyond = np.maximum(sizes - (max_length + 1), 0)
     counts = (sizes >= 2) * (1 if stride is None else 1 - -beyond // stride)
     users = np.repeat(np.arange(prepared.users), counts)
-    turn = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0 is the latest
+    turn = consecutive(np.zeros_like(counts), counts)  # 0 is the latest
     ends = split.train_end[users] - turn * (stride or 0)
     starts = np.maximum(prepared.offsets[users], ends - (max_length + 1))
     return Windows(users, starts, ends - starts)
@@ -187,17 +187,17 @@ def gathered(items: npt.NDArray[np.int32], starts: Integers, lengths: Integers, 
     steps = np.arange(lengths.max(initial=0) if width is None else width)
     real = steps < lengths[:, None]  # [n, L]
     ids = np.zeros(real.shape, dtype=np.int64)
-    ids[real] = items[_positions(starts, lengths)]
+    ids[real] = items[consecutive(starts, lengths)]
     return ids
 
 
 def pairs(items: npt.NDArray[np.int32], starts: Integers, lengths: Integers) -> tuple[Integers, Integers]:
     """`(i, item)` for each of the `lengths[i]` items from `starts[i]` on: rows [p] ascending, items [p]."""
     rows = np.repeat(np.arange(len(starts)), lengths)
-    return rows, items[_positions(starts, lengths)].astype(np.int64)
+    return rows, items[consecutive(starts, lengths)].astype(np.int64)
 
 
-def _positions(starts: Integers, lengths: Integers) -> Integers:
+def consecutive(starts: Integers, lengths: Integers) -> Integers:
     """`starts[i], starts[i] + 1, ...` (`lengths[i]` of them) for every i, in one row."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

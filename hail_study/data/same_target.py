@@ -7,7 +7,7 @@ Qiu, Huang, Yin, Wang. Contrastive Learning for Representation Degeneration Prob
 import numpy as np
 import numpy.typing as npt
 
-from hail_study.data.batches import histories
+from hail_study.data.batches import consecutive, histories
 from hail_study.data.prepared import Prepared
 from hail_study.data.splits import Split
 
@@ -27,8 +27,7 @@ class SameTarget:
         self._prepared, self._max_length = prepared, max_length
         starts, ends = prepared.offsets[:-1] + 1, split.train_end  # a first item has no history
         counts = np.maximum(ends - starts, 0)
-        first = np.repeat(starts - np.cumsum(counts) + counts, counts)
-        positions = first + np.arange(counts.sum())
+        positions = consecutive(starts, counts)
         items = prepared.items[positions]
         self._positions = positions[np.argsort(items, kind="stable")]
         self._edges = np.searchsorted(np.sort(items), np.arange(prepared.item_count + 2))

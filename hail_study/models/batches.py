@@ -95,16 +95,9 @@ def masked_items(
 
 
 def stacked(batches: Sequence[TrainingBatch]) -> TrainingBatch:
-    """Batches of one trial each as one of all: what is missing of the largest weighs nothing and draws nothing.
-
-    Sequences that only pad have one item, as attention to none at all is not a number.
-    """
-    extents = [(batch.inputs.shape[1], batch.inputs.shape[2]) for batch in batches]
-    sequences, length = (max(sizes) for sizes in zip(*extents, strict=True))
-    inputs = batches[0].inputs.new_zeros(len(batches), sequences, length)
-    for own, batch in zip(inputs, batches, strict=True):
-        own[len(batch.inputs[0]) :, 0] = 1
-        own[: batch.inputs.shape[1], : batch.inputs.shape[2]] = batch.inputs[0]
+    """Batches of one trial each as one of all: what is missing of the largest weighs nothing and draws nothing."""
+    inputs, extents = side_by_side([batch.inputs[0] for batch in batches])
+    length = inputs.shape[2]
     targets = _padded([batch.targets for batch in batches], 1)
     weights = [
         batch.weights if batch.weights is not None else torch.ones_like(batch.targets, dtype=torch.float)
@@ -119,6 +112,20 @@ def stacked(batches: Sequence[TrainingBatch]) -> TrainingBatch:
         _joined([batch.log_frequency for batch in batches]),
         extents=extents,
     )
+
+
+def side_by_side(trials: Sequence[Tensor]) -> tuple[Tensor, Extents]:
+    """Inputs [B, L] of trials that differ in both, padded to one [T, B, L], and their extents.
+
+    Sequences that only pad have one item, as attention to none at all is not a number.
+    """
+    extents = [(len(own), own.shape[1]) for own in trials]
+    sequences, length = (max(sizes) for sizes in zip(*extents, strict=True))
+    inputs = trials[0].new_zeros(len(trials), sequences, length)
+    for padded, own in zip(inputs, trials, strict=True):
+        padded[len(own) :, 0] = 1
+        padded[: len(own), : own.shape[1]] = own
+    return inputs, extents
 
 
 def last_positions(lengths: Tensor, width: int) -> Tensor:

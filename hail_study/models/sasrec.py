@@ -17,9 +17,10 @@ class SASRec(Encoder):
     The factor is not in the paper but in its code, and matters: without it training takes several times as many epochs
     and ends lower (`analysis/results/baselines.md`).
 
-    Against the paper's code: both sublayers are plain pre-norm residuals (the original normalises only the queries and
-    adds the residual inside the feed-forward layer); attention weights are dropped only if `encoder.attention_dropout`
-    says so, because fused attention kernels cannot; positions count from the oldest item, as padding is on the right.
+    Against the paper's code: both sublayers are plain pre-norm residuals unless `encoder.norm` is `query` (the original
+    normalises only the queries and adds the residual inside the feed-forward layer); attention weights are dropped only
+    if `encoder.attention_dropout` says so, because fused attention kernels cannot; positions count from the oldest
+    item, as padding is on the right.
     """
 
     positional, scaled = True, True

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hail_study.data.batches import PIECES
-from hail_study.models.batches import waits
+from hail_study.models.batches import side_by_side, waits
 from hail_study.models.dropout import Extents, Streams
 from hail_study.models.embedding import Table
 from hail_study.models.encoder import Encoder
@@ -81,7 +81,7 @@ class Stack(Layer):
         counts = [ids.shape[1]] * self.trials if extents is None else [rows for rows, _ in extents]
         pieces = [min(PIECES, count, max(1, count * self._longest // PIECE)) for count in counts]
         trials = [own[:count].tensor_split(n) for own, count, n in zip(ids, counts, pieces, strict=True)]
-        cuts = [_cut(rows) for rows in zip_longest(*trials, fillvalue=ids[0, :0])]
+        cuts = [side_by_side([*map(_shortened, rows)]) for rows in zip_longest(*trials, fillvalue=ids[0, :0])]
         return _whole([(self._trained(*cut), cut[1]) for cut in cuts], ids.shape)
 
     def _trained(self, ids: Tensor, extents: Extents | None) -> Tensor:
@@ -141,17 +141,9 @@ def _cycle(configuration: Configuration) -> list[str]:
     return names * peers.count
 
 
-def _cut(rows: Sequence[Tensor]) -> tuple[Tensor, Extents]:
-    """A piece of each trial's batch, [n, L], as one [T, max n, longest], and their extents.
-
-    Rows that only pad have one item, as attention to none at all is not a number.
-    """
-    lengths = [int((own != 0).any(0).sum()) for own in rows]
-    ids = rows[0].new_zeros(len(rows), max(map(len, rows)), max(1, *lengths))
-    ids[:, :, 0] = 1
-    for piece, own in zip(ids, rows, strict=True):
-        piece[: len(own)] = own[:, : ids.shape[2]]
-    return ids, [(len(own), length) for own, length in zip(rows, lengths, strict=True)]
+def _shortened(rows: Tensor) -> Tensor:
+    """Inputs [B, L] no longer than the longest of them, and one item at least."""
+    return rows[:, : max(1, int((rows != 0).any(0).sum()))]
 
 
 def _whole(pieces: Sequence[tuple[Tensor, Extents]], shape: torch.Size) -> Tensor:
