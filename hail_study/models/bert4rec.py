@@ -12,7 +12,7 @@ from hail_study.study.configuration import Encoder as Settings
 
 
 class BERT4Rec(Encoder):
-    """Learned positions, layer-normalised embeddings, GELU, BERT's output transform, tied item table.
+    """Learned positions, layer-normalised embeddings, GELU, BERT's output transform, tied item tables by default.
 
     The paper's blocks are post-norm (`encoder.norm: post`); HAIL's setting is `blocks: 2, heads: 2, dim: 64, dropout:
     0.2, attention_dropout: 0.2, mask: 0.2`. Every chosen item becomes the mask (the authors' code keeps or replaces a

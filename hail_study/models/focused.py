@@ -66,7 +66,7 @@ class FocusedNetwork(PeerNetwork):
         if vectors is None:
             states = self(ids[None])  # [S, B, L, D]
             items, places = torch.unique(ids, return_inverse=True)  # [U], [B, L]
-            segments = self.table()[:, items]
+            segments = self.stack.embedded(items[None, None])[:, 0]
         else:
             states = self.stack.encode(vectors, ids[None])
             places = torch.arange(ids.numel(), device=ids.device).view(ids.shape)

@@ -94,12 +94,12 @@ class PeerNetwork(Layer):
         return self._answering().encode(vectors, ids)
 
     def table(self) -> Tensor:
-        """The item table of each slot, [S, V + 1, D]: an expanded view where it can be. Row 0 is never scored."""
+        """Each slot's item table that scores, [S, V + 1, D], an expanded view where it can be. Row 0 is never used."""
         tables = self.tables()
         return tables.expand(-1, self.peers, -1, -1).flatten(0, 1)
 
     def tables(self) -> Tensor:
-        """Item tables [T, J, V + 1, D], J = 1 where a trial's peers share one and J = K otherwise."""
+        """Item tables [T, J, V + 1, D] that score, J = 1 where a trial's peers share one and J = K otherwise."""
         return self._answering().tables()
 
     def training_batch(

@@ -1,4 +1,4 @@
-"""All peers of all trials as one computation: a shared or own item table, and a family for each architecture."""
+"""All peers of all trials as one computation: shared or own item tables, and a family for each architecture."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -53,6 +53,8 @@ class Stack(Layer):
         groups = trials if "embedding" in peers.share else trials * peers.count
         self.items = Table(groups, item_count + 2 - self.causal, configuration.encoder.dim)
         shared = Streams([seed_of(seed, SHARED_DROPOUT) for seed in seeds])
+        heads = trials if "head" in peers.share else trials * peers.count
+        self.outputs = None if configuration.encoder.tied else Table(heads, item_count + 1, configuration.encoder.dim)
         self.families = nn.ModuleDict()
         for name, kind in kinds.items():
             members = [k for k in range(peers.count) if names[k] == name]
@@ -111,8 +113,11 @@ class Stack(Layer):
         return x if len(x) == self.trials * self.peers else repeat(x, self.peers)
 
     def tables(self) -> Tensor:
-        """Item tables [T, J, V + 1, D], J = 1 where a trial's peers share one and J = K otherwise; row 0 is padding."""
-        weight = self.items.weight[:, : self.item_count + 1]
+        """Item tables [T, J, V + 1, D] that score, J = 1 where a trial's peers share one and J = K otherwise.
+
+        Those of the inputs, unless `encoder.tied` is false. Row 0 is padding.
+        """
+        weight = (self.items if self.outputs is None else self.outputs).weight[:, : self.item_count + 1]
         return weight.view(self.trials, -1, *weight.shape[1:])
 
     def initialise(self, seeds: Sequence[int], alike: bool) -> None:
@@ -126,6 +131,8 @@ class Stack(Layer):
         initialise(self.items, shared if len(self.items.weight) == self.trials else everyone)
         for family in self._families:
             family.initialise(shared, [trial[member] for trial in own for member in family.members])
+        if self.outputs is not None:  # drawn last: all else starts as in a network that has no such table
+            initialise(self.outputs, shared if len(self.outputs.weight) == self.trials else everyone)
 
     def _states(self, family: Family, x: Tensor, ids: Tensor) -> Tensor:
         """States [T, M, B, L, D] of one family's peers."""

@@ -1,5 +1,6 @@
 """Losses of one prediction over the items: which candidates are scored, and by what they are judged."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -58,7 +59,7 @@ class BinaryCrossEntropy(ItemLoss):
     sampled, probabilistic = True, False
 
     def judge(self, peers: Peers) -> Coupling:
-        return Binary(peers, calibration=0.0)
+        return Binary(peers, 0.0, self.settings.bias == "prior")
 
 
 class GeneralisedBinary(ItemLoss):
@@ -71,37 +72,49 @@ class GeneralisedBinary(ItemLoss):
     sampled, probabilistic = True, False
 
     def judge(self, peers: Peers) -> Coupling:
-        return Binary(peers, self.settings.calibration)
+        return Binary(peers, self.settings.calibration, self.settings.bias == "prior")
 
 
 class Binary(Coupling):
-    """-(beta log sigma(s_y) + sum over negatives of log(1 - sigma(s_k))) / C, of independent peers.
+    """-(beta log sigma(s_y + b) + sum over M negatives of log(1 - sigma(s_k + b))) / (M + 1), of independent peers.
 
     beta = a (t (1 - 1 / a) + 1 / a), a the sampled share of the negatives; t = 0 is plain binary cross-entropy.
+
+    b is a constant. The papers have none: a network begins with every item as likely as not and must first learn that
+    nearly all are wrong. All vectors move one way, and Adam's averages remember those gradients, a hundred times as
+    large as later ones, for thousands of steps. With b = log(beta / M) equal scores begin as the best constant
+    prediction (Lin et al. Focal Loss. ICCV 2017, section 3.3, for the bias of a classifier's last layer). No ranking
+    depends on b, and with one negative to a target it is 0.
+
+    Args:
+        peers: Settings.
+        calibration: t.
+        prior: Whether b is log(beta / M); otherwise it is 0.
     """
 
-    def __init__(self, peers: Peers, calibration: float) -> None:
+    def __init__(self, peers: Peers, calibration: float, prior: bool) -> None:
         super().__init__(peers)
-        self._calibration = calibration
+        self._calibration, self._prior = calibration, prior
 
     def weights(self, step: int) -> dict[str, float]:
         return {"binary_cross_entropy": 1.0}
 
     def loss(self, chunk: Chunk) -> Terms:
-        right = _right(chunk)
-        positive, negative = F.softplus(-chunk.logits), F.softplus(chunk.logits)
-        each = torch.where(right, self._beta(chunk) * positive, negative)
+        scores, beta = self._scores(chunk)
+        each = torch.where(_right(chunk), beta * F.softplus(-scores), F.softplus(scores))
         return {"binary_cross_entropy": each.mean(-1)}
 
     def gradient(self, chunk: Chunk) -> tuple[Terms, Gradients]:
-        terms = self.loss(chunk)
-        right = _right(chunk)
-        p = chunk.logits.sigmoid()
-        return terms, (torch.where(right, self._beta(chunk) * (p - 1), p).div_(p.shape[-1]), {})
+        scores, beta = self._scores(chunk)
+        p = scores.sigmoid()
+        return self.loss(chunk), (torch.where(_right(chunk), beta * (p - 1), p).div_(p.shape[-1]), {})
 
-    def _beta(self, chunk: Chunk) -> float:
-        sampled = (chunk.logits.shape[-1] - 1) / max(1, chunk.items - 1)
-        return sampled * (self._calibration * (1 - 1 / sampled) + 1 / sampled)
+    def _scores(self, chunk: Chunk) -> tuple[Tensor, float]:
+        """s + b, and beta."""
+        negatives = chunk.logits.shape[-1] - 1
+        sampled = negatives / max(1, chunk.items - 1)
+        beta = sampled * (self._calibration * (1 - 1 / sampled) + 1 / sampled)
+        return chunk.logits + math.log(beta / negatives) if self._prior else chunk.logits, beta
 
 
 def _right(chunk: Chunk) -> Tensor:

@@ -98,7 +98,7 @@ RULES: Final = (
         lambda source, dim: source not in _SEGMENTS or dim % 2 == 1,  # the neutral level must divide it
     ),
     Rule(
-        ("objective.loss", "peers.share", "evaluation.protocol", "evaluation.filter_seen"),
+        ("encoder.tied", "objective.loss", "peers.share", "evaluation.protocol", "evaluation.filter_seen"),
         ("data.source",),
         lambda source: source not in (*_SEGMENTS, *_SEQUENCES),
     ),
@@ -115,8 +115,8 @@ RULES: Final = (
     ),
     Rule(
         ("peers.share",),
-        ("peers.share", "encoder.name", "peers.encoders"),
-        lambda share, *given: "head" in share or not HEADLESS.issuperset(_encoders(*given)),
+        ("peers.share", "encoder.tied", "encoder.name", "peers.encoders"),
+        lambda share, tied, *given: "head" in share or not (tied and HEADLESS.issuperset(_encoders(*given))),
         neutral=_with_head,
     ),
     Rule(("peers.inference",), ("peers.coupling",), lambda coupling: coupling != "boosted", neutral="mean-logit"),
@@ -181,6 +181,7 @@ RULES: Final = (
             "encoder.inner",
             "encoder.attention_dropout",
             "encoder.norm",
+            "encoder.tied",
             "objective.loss",
             "objective.temporal",
             "peers.encoders",
@@ -230,6 +231,7 @@ RULES: Final = (
     ),
     Rule(("objective.logq",), ("objective.loss",), lambda loss: loss not in ("cross-entropy", "bce", "gbce")),
     Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
+    Rule(("objective.bias",), ("objective.loss",), lambda loss: loss in ("bce", "gbce")),
     Rule(("data.valid_from", "data.test_from"), ("data.split",), lambda split: split == "temporal"),
     Rule(("data.validation_users",), ("data.split",), lambda split: split == "leave-one-out"),
     Rule(("data.stride",), ("data.stride", "data.max_length"), lambda stride, most: stride != most, "max_length"),

@@ -8,10 +8,10 @@ from hail_study.study import Configuration
 ITEMS = 30
 
 
-def network(lags=2, peers=2):
+def network(lags=2, peers=2, tied=True):
     raw = {
         "data": {"source": "planted", "max_length": 8},
-        "encoder": {"dim": 8, "blocks": 1, "heads": 2, "dropout": 0.0},
+        "encoder": {"dim": 8, "blocks": 1, "heads": 2, "dropout": 0.0, "tied": tied},
         "peers": {"count": peers, "coupling": "independent"},
         "readout": {"paradigm": "lvml", "lags": lags},
     }
@@ -32,23 +32,24 @@ def batch():
 
 def one_by_one(made, ids, where, targets, reading):
     """Every segment's distribution for every target, from the definition: [S, N, L, V]."""
-    table = made.table()
+    table, vectors = made.table(), made.stack.items.weight
     rows = []
     for b in range(3):
         for t in where[b].tolist():
             segments = []
             for i in range(6):
                 place = min(max(t - i, 0), made.lags - 1)
-                vector = table[:, ids[b, i]] + made.place.weight[:, place]
+                vector = vectors[:, ids[b, i]] + made.place.weight[:, place]
                 logits = (made.transition(vector[:, None]) @ table[:, 1:].transpose(1, 2))[:, 0]
                 segments.append(logits)
             rows.append(torch.stack(segments, 1))
     return torch.stack(rows, 1)
 
 
+@pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("lags", [1, 2, 4])
-def test_predictions_of_single_items_equal_the_definition(lags):
-    made, (ids, where, targets) = network(lags), batch()
+def test_predictions_of_single_items_equal_the_definition(lags, tied):
+    made, (ids, where, targets) = network(lags, tied=tied), batch()
     reading = made.read(ids, where, targets)
     logits = one_by_one(made, ids, where, targets, reading)
     index = (targets.flatten() - 1)[None, :, None, None].expand(2, -1, 6, 1)

@@ -131,11 +131,12 @@ def weights_of(network: PeerNetwork, trial: int) -> dict[str, Tensor]:
     return {name: p.detach().chunk(network.trials)[trial] for name, p in network.named_parameters()}
 
 
+@pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("share", [[], ["embedding", "head"]], ids=str)
-def test_a_trials_weights_depend_on_its_seed_alone(share):
-    packed = PeerNetwork(configuration(2, share), ITEMS, [7, 3, 11])
+def test_a_trials_weights_depend_on_its_seed_alone(share, tied):
+    packed = PeerNetwork(configuration(2, share, tied=tied), ITEMS, [7, 3, 11])
     for trial, seed in enumerate([7, 3, 11]):
-        alone = PeerNetwork(configuration(2, share), ITEMS, [seed])
+        alone = PeerNetwork(configuration(2, share, tied=tied), ITEMS, [seed])
         for name, weight in weights_of(packed, trial).items():
             assert torch.equal(weight, dict(alone.named_parameters())[name]), name
 
@@ -153,6 +154,30 @@ def test_peer_k_starts_the_same_however_many_peers_there_are():
     two, four = (PeerNetwork(configuration(count), ITEMS, [0]) for count in (2, 4))
     for name, weight in two.named_parameters():
         assert torch.equal(weight, dict(four.named_parameters())[name][: len(weight)]), name
+
+
+@pytest.mark.parametrize(("share", "tables"), [(["embedding"], 3), (["head"], 1)], ids=str)
+def test_a_table_that_scores_alone_belongs_to_the_head(share, tables):
+    """Everything else starts, and is computed, as in a network without it."""
+    tied, own = (PeerNetwork(configuration(3, share, tied=tied), ITEMS, [5, 6]) for tied in (True, False))
+    assert own.tables().shape == (2, tables, ITEMS + 1, 8)
+    scoring = own.stack.outputs.weight
+    torch.testing.assert_close(own.table(), scoring if tables == 3 else scoring.repeat_interleave(3, 0))
+    assert torch.equal(own(inputs(2)), tied(inputs(2)))
+    assert not set(scoring.flatten().tolist()) & set(own.stack.items.weight.flatten().tolist())
+
+
+def test_items_are_scored_by_their_own_table_where_it_is_not_that_of_the_inputs():
+    settings = configuration(1, tied=False)
+    network = PeerNetwork(settings, ITEMS, [0])
+    batch = network.training_batch(histories())
+    loss = Objective(settings).of(network, batch, 0).total
+    states = network.states_at(network(batch.inputs), batch.positions)[0]
+    scores = states @ network.stack.outputs.weight[0, 1:].T
+    torch.testing.assert_close(loss, F.cross_entropy(scores, batch.targets[0] - 1))
+    loss.backward()
+    asked = torch.zeros(ITEMS + 1, dtype=torch.bool).index_fill(0, batch.inputs.flatten(), True)
+    assert torch.equal(network.stack.items.weight.grad[0].any(1), asked.index_fill(0, torch.tensor(0), False))
 
 
 @pytest.mark.parametrize("attention_dropout", [0.0, 0.3])

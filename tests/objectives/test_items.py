@@ -1,6 +1,7 @@
 """Item losses over sampled candidates against plain scores gathered one by one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,27 +44,31 @@ def plain_scores(states: Tensor, tables: Tensor, targets: Tensor, negatives: Ten
     return torch.stack([states[slot, n] @ table[item] for item in [y, *[int(k) for k in drawn if int(k) != y]]])
 
 
-def plain(name: str, scores: Tensor, beta: float) -> Tensor:
+def plain(name: str, scores: Tensor, beta: float, bias: str = "none") -> Tensor:
     if name == "sampled-softmax":
         return -scores.log_softmax(0)[0]
+    scores = scores + math.log(beta / DRAWN) if bias == "prior" else scores
     return (-beta * F.logsigmoid(scores[0]) - F.logsigmoid(-scores[1:]).sum()) / (DRAWN + 1)
 
 
 @pytest.mark.plain("sampled-softmax", "bce", "gbce")
 @pytest.mark.parametrize("shared_negatives", [True, False])
 @pytest.mark.parametrize("shared_table", [True, False])
-@pytest.mark.parametrize("name", ["sampled-softmax", "bce", "gbce"])
-def test_sampled_losses_and_their_gradients(name, shared_table, shared_negatives):
+@pytest.mark.parametrize(
+    ("name", "bias"),
+    [("sampled-softmax", "none"), ("bce", "none"), ("bce", "prior"), ("gbce", "none"), ("gbce", "prior")],
+)
+def test_sampled_losses_and_their_gradients(name, bias, shared_table, shared_negatives):
     states, tables, targets, negatives = problem(shared_table, shared_negatives)
     share = DRAWN / (ITEMS - 1)
     beta = share * (0.75 * (1 - 1 / share) + 1 / share) if name == "gbce" else 1.0
     states, tables = states.requires_grad_(), tables.requires_grad_()
     expected = sum(
-        plain(name, plain_scores(states, tables, targets, negatives, slot, n), beta) / TARGETS
+        plain(name, plain_scores(states, tables, targets, negatives, slot, n), beta, bias) / TARGETS
         for slot in range(TRIALS * PEERS)
         for n in range(TARGETS)
     )
-    judge = objective(name).coupling
+    judge = objective(name, bias=bias).coupling
     total, _ = chunked_loss(states, tables, {}, Problem(judge, targets, chunk=200, negatives=negatives))
     torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
     wanted = torch.autograd.grad(expected, (states, tables))
@@ -131,16 +136,39 @@ def test_all_items_sampled_once_is_the_full_softmax():
 
 
 def test_full_calibration_makes_gbce_weigh_the_target_by_the_sampling_rate():
-    chunk = example(Binary(settings_of(), 1.0))
-    binary = Binary(settings_of(), 1.0)
-    assert binary._beta(chunk) == pytest.approx((300 - 1) / (300 - 1))
-    assert Binary(settings_of(), 0.0)._beta(chunk) == pytest.approx(1)
+    """As it does all 299 negatives of 300 items, one of them sampled: by 1 / 299."""
+    chunk = replace(example(Binary(settings_of(), 0.0, prior=False)), targets=torch.zeros(1, 1, dtype=torch.int64))
+    chunk = replace(chunk, logits=torch.zeros(1, 1, 1, 2), items=300)
+    for calibration, beta in ((0.0, 1.0), (0.5, 0.5 + 0.5 / 299), (1.0, 1 / 299)):
+        gradient = Binary(settings_of(), calibration, prior=False).gradient(chunk)[1][0]
+        assert gradient.flatten().tolist() == pytest.approx([-beta / 4, 1 / 4])
 
 
 @pytest.mark.parametrize("calibration", [0.0, 0.75])
-def test_binary_cross_entropy_conforms(calibration):
+def test_equal_scores_begin_as_the_best_constant_prediction(calibration):
+    """Moving all scores alike gains nothing: the gradients at target and negatives cancel."""
+    chunk = example(Binary(settings_of(), calibration, prior=True))
+    chunk = replace(chunk, logits=torch.zeros_like(chunk.logits))
+    for prior in (True, False):
+        gradient = Binary(settings_of(), calibration, prior).gradient(chunk)[1][0]
+        assert (gradient.sum(-1).abs() < 1e-3 * gradient.abs().sum(-1)).all() == prior
+
+
+def test_one_negative_has_no_bias():
+    states, tables, targets, _ = problem(True, True)
+    other = (targets % ITEMS + 1)[..., None]
+    losses = [
+        chunked_loss(states, tables, {}, Problem(objective("bce", bias=bias).coupling, targets, negatives=other))[0]
+        for bias in ("prior", "none")
+    ]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("prior", [True, False])
+@pytest.mark.parametrize("calibration", [0.0, 0.75])
+def test_binary_cross_entropy_conforms(calibration, prior):
     for check in COUPLING_CHECKS:
-        check(Binary(settings_of(), calibration))
+        check(Binary(settings_of(), calibration, prior))
 
 
 @pytest.mark.parametrize(

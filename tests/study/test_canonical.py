@@ -12,6 +12,7 @@ LEVELS = {
     "peers.coupling": st.sampled_from(["independent", "med", "mutual", "boosted", "co-teaching", "pcl", "rescaled"]),
     "peers.encoders": st.sampled_from([[], ["caser"], ["gru4rec", "sasrec"]]),
     "encoder.name": st.sampled_from(["sasrec", "bert4rec", "caser", "lrurec"]),
+    "encoder.tied": st.booleans(),
     "encoder.norm": st.sampled_from(["pre", "post"]),
     "encoder.window": st.integers(2, 5),
     "peers.belief": st.sampled_from(["peers", "self", "frozen"]),
@@ -19,6 +20,7 @@ LEVELS = {
     "peers.momentum": st.sampled_from([0.9, 0.999]),
     "peers.alpha_decay": st.integers(0, 2),
     "objective.loss": st.sampled_from(["cross-entropy", "sampled-softmax", "gbce"]),
+    "objective.bias": st.sampled_from(["prior", "none"]),
     "objective.sampling": st.sampled_from(["uniform", "batch"]),
     "objective.logq": st.booleans(),
     "peers.alpha": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
@@ -102,6 +104,8 @@ def test_a_head_that_is_not_there_is_not_shared() -> None:
 
     assert of("lrurec", ["embedding"]) == of("lrurec", ["embedding", "head"])
     assert of("fmlprec", []) == of("fmlprec", ["head"]) != of("fmlprec", ["embedding"])
+    own_table = {"encoder.tied": False, "encoder.name": "lrurec"}
+    assert configure(Configuration(), own_table | {"peers.share": []}) != configure(Configuration(), own_table)
     assert of("sasrec", ["embedding"]) != of("sasrec", ["embedding", "head"])
     assert of("sasrec", [], "lrurec", "gru4rec") != of("sasrec", ["head"], "lrurec", "gru4rec")
 

@@ -27,6 +27,13 @@ class Encoder(Section):
             "residual connection from there and keys and values not normalised, as in SASRec's code."
         ),
     ] = "pre"
+    tied: Annotated[
+        bool,
+        Field(
+            description="Items are scored by the vectors that they have as inputs (weight tying); false: by a table of "
+            "their own, as in gSASRec's code, a part of what `peers.share: [head]` shares."
+        ),
+    ] = True
     mask: Annotated[
         float, Field(gt=0, lt=1, description="Share of a history's items that is masked (masked-item encoders).")
     ] = 0.2

@@ -48,6 +48,13 @@ class Objective(Section):
     calibration: Annotated[
         Probability, Field(description="t of gBCE: 0 is plain BCE, 1 undoes all overconfidence.")
     ] = 0.75
+    bias: Annotated[
+        Literal["prior", "none"],
+        Field(
+            description="What bce and gbce add to all scores: the log-odds of a target among the sampled candidates, "
+            "or nothing, as in the papers: a network then begins by learning this constant, for tens of epochs."
+        ),
+    ] = "prior"
     temporal: Annotated[
         float | Literal["inf"],
         Field(description="p: the target at step t of a history weighs t^p, 1 in the mean; inf: the last one alone."),

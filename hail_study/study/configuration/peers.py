@@ -22,7 +22,10 @@ class Peers(Section):
     share: Annotated[
         list[Part],
         AfterValidator(as_set),
-        Field(description="Parts all peers of a trial share; `head` is the output transform before the item scores."),
+        Field(
+            description="Parts all peers of a trial share; `head` is the output transform before the item scores, with "
+            "their table where it is not that of the inputs (`encoder.tied`)."
+        ),
     ] = ["embedding", "head"]
     encoders: Annotated[
         list[one_of(catalogue.ENCODERS)],  # type: ignore[valid-type]
