@@ -12,7 +12,7 @@ from hail_study.study.configuration import Encoder as Settings
 
 
 class SASRec(Encoder):
-    """Item vectors times sqrt(D), learned positions, ReLU feed-forward layers; by default pre-norm and tied item tables.
+    """Item vectors times sqrt(D), learned positions, ReLU feed-forward layers; by default pre-norm, tied item tables.
 
     The factor is not in the paper but in its code, and matters: without it training takes several times as many epochs
     and ends lower (`analysis/results/baselines.md`).

@@ -81,7 +81,7 @@ class Binary(Coupling):
     beta = a (t (1 - 1 / a) + 1 / a), a the sampled share of the negatives; t = 0 is plain binary cross-entropy.
 
     b is a constant. The papers have none: a network begins with every item as likely as not and must first learn that
-    nearly all are wrong. All vectors move one way, and Adam's averages remember those gradients, a hundred times as
+    nearly all are wrong. All vectors move one way, and Adam's averages remember those gradients, hundreds of times as
     large as later ones, for thousands of steps. With b = log(beta / M) equal scores begin as the best constant
     prediction (Lin et al. Focal Loss. ICCV 2017, section 3.3, for the bias of a classifier's last layer). No ranking
     depends on b, and with one negative to a target it is 0.

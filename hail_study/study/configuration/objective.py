@@ -52,7 +52,7 @@ class Objective(Section):
         Literal["prior", "none"],
         Field(
             description="What bce and gbce add to all scores: the log-odds of a target among the sampled candidates, "
-            "or nothing, as in the papers: a network then begins by learning this constant, for tens of epochs."
+            "or nothing, as in the papers: a network then first learns this constant, for many epochs."
         ),
     ] = "prior"
     temporal: Annotated[
