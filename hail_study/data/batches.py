@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hail_study.data.prepared import Prepared
-from hail_study.data.splits import Split
+from hail_study.data.splits import Split, trainable
 
 Integers = npt.NDArray[np.int64]
 
@@ -63,7 +63,7 @@ def training_windows(prepared: Prepared, split: Split, max_length: int, stride: 
     """
     sizes = split.train_end - prepared.offsets[:-1]
     beyond = np.maximum(sizes - (max_length + 1), 0)
-    counts = (sizes >= 2) * (1 if stride is None else 1 - -beyond // stride)
+    counts = trainable(prepared, split.train_end) * (1 if stride is None else 1 - -beyond // stride)
     users = np.repeat(np.arange(prepared.users), counts)
     turn = consecutive(np.zeros_like(counts), counts)  # 0 is the latest
     ends = split.train_end[users] - turn * (stride or 0)

@@ -12,7 +12,7 @@ from hail_study.data.errors import DataError
 from hail_study.data.examples import Examples
 from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.prepared import Prepared
-from hail_study.data.splits import evaluable, split
+from hail_study.data.splits import evaluable, split, trainable
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _cut(prepared: Prepared, times: npt.NDArray[Any] | None, config: "FileData")
     cuts = cut_offs(times, config, where)
     found = replace(prepared, split="temporal", bounds=bounds(prepared.offsets, times, cuts))
     parts = split(found)
-    trained = int((parts.train_end - prepared.offsets[:-1] >= 2).sum())
+    trained = int(trainable(prepared, parts.train_end).sum())
     users = {"training": trained, "validation": len(parts.valid_positions), "test": len(parts.test_positions)}
     empty = [name for name, number in users.items() if not number]
     if empty:

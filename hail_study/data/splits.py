@@ -42,6 +42,12 @@ def evaluable(prepared: Prepared) -> npt.NDArray[np.bool_]:
     return found
 
 
+def trainable(prepared: Prepared, train_end: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Users [U] whose training part has an item and one that follows it."""
+    found: npt.NDArray[np.bool_] = train_end - prepared.offsets[:-1] >= 2
+    return found
+
+
 def temporal(prepared: Prepared) -> Split:
     """Training ends at one time for all users, validation at another (`prepared.bounds`).
 

@@ -12,6 +12,7 @@ from hail_study.data import Prepared
 from hail_study.data.batches import histories
 from hail_study.data.candidates import Transitions
 from hail_study.data.sets import following, leave_sets_out, training_cuts
+from hail_study.data.splits import trainable
 from hail_study.models.sets import Choice, SetNetwork, SetReading
 from hail_study.study import Configuration, FileData, PlantedData
 from hail_study.tasks.judging import at_cutoffs
@@ -41,7 +42,7 @@ class NextSets(Structured):
     def __init__(self, configuration: Configuration, prepared: Prepared, seed: int, device: torch.device) -> None:
         data = cast(PlantedData | FileData, configuration.data)
         self._split = leave_sets_out(prepared, data.targets)
-        self._users = np.flatnonzero(self._split.train_end - prepared.offsets[:-1] >= 2)
+        self._users = np.flatnonzero(trainable(prepared, self._split.train_end))
         super().__init__(configuration, seed, device, len(self._users))
         self._data, self._max_length = prepared, data.max_length
         self._candidates = configuration.objective.structure.candidates
