@@ -68,9 +68,11 @@ def _get(name: str, folder: Path) -> int:
 
 def _description(source: str, overrides: list[str]) -> dict[str, Any]:
     """Of a study's reference data, or of a file read with a study's defaults."""
-    from hail_study.data import Examples, prepare
+    from hail_study.data import Examples, prepare, require_users
 
-    prepared = prepare(_settings(source, overrides))
+    settings = _settings(source, overrides)
+    prepared = prepare(settings)
+    require_users(prepared, settings)
     if isinstance(prepared, Examples):
         return dict(prepared.description) | {"fingerprint": prepared.fingerprint}
     lengths = prepared.lengths
@@ -80,14 +82,13 @@ def _description(source: str, overrides: list[str]) -> dict[str, Any]:
 
 def _settings(source: str, overrides: list[str]) -> Any:
     from hail_study.study import Configuration, configure, load
+    from hail_study.study.configuration import FileData
     from hail_study.study.positions import parse_value
 
     if source.endswith((".yaml", ".yml")):
         return load(source, overrides).reference.configuration.data
-    given = {"data.source": "file", "data.path": source} | {
-        path: parse_value(value) for path, _, value in (one.partition("=") for one in overrides)
-    }
-    return configure(Configuration(), given).data
+    given = {path: parse_value(value) for path, _, value in (one.partition("=") for one in overrides)}
+    return configure(Configuration(data=FileData(source="file", path=Path(source))), given).data
 
 
 def _quantiles(lengths: Any) -> list[float]:

@@ -14,7 +14,7 @@ from hail_study.data.errors import DataError
 from hail_study.data.examples import Dataset, Examples
 from hail_study.data.negatives import drawn_negatives
 from hail_study.data.oracle import planted_oracle
-from hail_study.data.preparation import prepare
+from hail_study.data.preparation import prepare, require_users
 from hail_study.data.prepared import Prepared
 from hail_study.data.same_target import SameTarget
 from hail_study.data.splits import Split, split
@@ -37,6 +37,7 @@ __all__ = [
     "popularity",
     "popularity_among",
     "prepare",
+    "require_users",
     "seen",
     "split",
     "training_windows",

@@ -12,7 +12,8 @@ from hail_study.data.errors import DataError
 from hail_study.data.examples import Examples
 from hail_study.data.interactions import Integers, Interactions
 from hail_study.data.prepared import Prepared
-from hail_study.data.splits import evaluable, split, trainable
+from hail_study.data.sets import split_by_targets
+from hail_study.data.splits import Split, evaluable, split, trainable
 from hail_study.study.catalogue import SOURCES, resolve
 
 if TYPE_CHECKING:
@@ -91,14 +92,35 @@ def _cut(prepared: Prepared, times: npt.NDArray[Any] | None, config: "FileData")
         raise DataError(f"{where}: a temporal split needs time stamps; name their column in `data.time`")
     cuts = cut_offs(times, config, where)
     found = replace(prepared, split="temporal", bounds=bounds(prepared.offsets, times, cuts))
-    parts = split(found)
-    trained = int(trainable(prepared, parts.train_end).sum())
-    users = {"training": trained, "validation": len(parts.valid_positions), "test": len(parts.test_positions)}
-    empty = [name for name, number in users.items() if not number]
-    if empty:
-        raise DataError(f"{where}: no user is left for {empty[0]} by data.valid_from and data.test_from")
+    users = _users(found, split(found))
+    _require(users, where, "data.valid_from and data.test_from")
     described = {"split": "temporal", "valid_from": cuts[0], "test_from": cuts[1], "users": users}
     return replace(found, description=prepared.description | described)
+
+
+def require_users(found: "Prepared | Examples", config: "Data") -> None:
+    """See to it that a study has somebody to train on, to validate and to test.
+
+    Raises:
+        DataError: A part of the split has no user.
+    """
+    if isinstance(found, Examples):
+        return
+    k = cast("PlantedData | FileData", config).targets
+    users, where = _users(found, split_by_targets(found, k)), found.description.get("path", config.source)
+    _require(users, where, f"leaving out the last {2 * k} items of each, {k} for validation and {k} for test")
+
+
+def _users(prepared: Prepared, parts: Split) -> dict[str, int]:
+    """How many users there are for each part."""
+    trained = int(trainable(prepared, parts.train_end).sum())
+    return {"training": trained, "validation": len(parts.valid_positions), "test": len(parts.test_positions)}
+
+
+def _require(users: dict[str, int], where: str, by: str) -> None:
+    empty = [name for name, number in users.items() if not number]
+    if empty:
+        raise DataError(f"{where}: no user is left for {empty[0]} by {by}")
 
 
 def chronological(source: Interactions, ties: str) -> Integers:

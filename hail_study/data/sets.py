@@ -7,26 +7,20 @@ import numpy.typing as npt
 
 from hail_study.data.batches import gathered
 from hail_study.data.prepared import Prepared
-from hail_study.data.splits import only_kept
+from hail_study.data.splits import Split, only_kept, split
 
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class SetSplit:
-    """Where each user's sets begin, for sets of k next items.
+class SetSplit(Split):
+    """Positions at which each user's sets begin, for sets of next items.
 
     Attributes:
         k: Items of a set.
-        validation: int64 [n], positions at which validation sets begin.
-        test: int64 [n], positions at which test sets begin.
-        train_end: int64 [U], user `u` trains on the positions `offsets[u]` to `train_end[u] - 1`.
     """
 
     k: int
-    validation: Integers
-    test: Integers
-    train_end: Integers
 
 
 def leave_sets_out(prepared: Prepared, k: int) -> SetSplit:
@@ -37,7 +31,12 @@ def leave_sets_out(prepared: Prepared, k: int) -> SetSplit:
     ends = prepared.offsets[1:]
     evaluated = prepared.lengths >= 2 * k + 2
     train_end = np.where(evaluated, ends - 2 * k, ends)
-    return SetSplit(k, ends[evaluated] - 2 * k, ends[evaluated] - k, only_kept(prepared, train_end))
+    return SetSplit(ends[evaluated] - 2 * k, ends[evaluated] - k, only_kept(prepared, train_end), k)
+
+
+def split_by_targets(prepared: Prepared, targets: int) -> Split:
+    """The split of data of which so many next items are predicted (`data.targets`)."""
+    return leave_sets_out(prepared, targets) if targets > 1 else split(prepared)
 
 
 def following(prepared: Prepared, positions: Integers, ends: Integers, k: int) -> Integers:

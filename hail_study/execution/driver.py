@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.console import Console
 
-from hail_study.data import Dataset, prepare
+from hail_study.data import Dataset, prepare, require_users
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.cluster import where
 from hail_study.execution.compilers import obstacle
@@ -39,7 +39,10 @@ def datasets(study: Study) -> dict[str, Dataset]:
     """
     asked = {arm.key: unselected(arm.configuration.data) for arm in study.arms}
     texts = {key: data.model_dump_json() for key, data in asked.items()}  # a plug-in's settings may hold lists
-    prepared = {text: prepare(asked[key]) for text, key in {text: key for key, text in texts.items()}.items()}
+    different = {text: asked[key] for key, text in texts.items()}
+    prepared = {text: prepare(data) for text, data in different.items()}
+    for text, data in different.items():
+        require_users(prepared[text], data)
     return {key: prepared[text] for key, text in texts.items()}
 
 

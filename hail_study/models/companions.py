@@ -10,9 +10,15 @@ from hail_study.models.layers import initialise
 from hail_study.models.seeding import AUXILIARY_WEIGHTS, generator, stream_of
 from hail_study.study import catalogue
 from hail_study.study.configuration import Configuration
+from hail_study.study.factors import replaced
 
 COMPANIONS: Final = ("auxiliary", "weighting", "mining")
 """Names of these modules in a network."""
+
+
+def alone(configuration: Configuration) -> Configuration:
+    """The configuration of the model itself: what `served` weights are loaded into."""
+    return replaced(replaced(configuration, "objective.auxiliary", []), "objective.mining.by", "none")
 
 
 def served(name: str) -> bool:
@@ -20,14 +26,22 @@ def served(name: str) -> bool:
     return name.partition(".")[0] not in COMPANIONS
 
 
-def auxiliary_terms(configuration: Configuration, item_count: int, seeds: Sequence[int]) -> nn.ModuleDict:
+def auxiliary_terms(configuration: Configuration, item_count: int, seeds: Sequence[int], causal: bool) -> nn.ModuleDict:
     """The terms that `objective.auxiliary` names, by name.
 
     A term's weights come from streams of its own: they are the same whichever other terms there are.
+
+    Raises:
+        ValueError: A term needs more peers than there are, or causal encoders where they are not.
     """
     terms = nn.ModuleDict()
     for name in configuration.objective.auxiliary:
-        term = catalogue.resolve(catalogue.AUXILIARIES[name])(configuration, item_count, seeds)
+        kind = catalogue.resolve(catalogue.AUXILIARIES[name])
+        if configuration.peers.count < kind.peers:
+            raise ValueError(f"objective.auxiliary: {name} needs {kind.peers} peers (peers.count)")
+        if kind.causal and not causal:
+            raise ValueError(f"objective.auxiliary: {name} needs an encoder that sees no future (encoder.name)")
+        term = kind(configuration, item_count, seeds)
         term.initialise(_sources(configuration, seeds, name))
         terms[name] = term
     return terms

@@ -82,21 +82,38 @@ class Streams:
             one._move(device)
         self._generators = [generator for one in trials for generator in one._generators]
 
-    def state(self) -> Tensor:
-        """[rows, bytes] uint8, on the CPU."""
+    def state(self, device: torch.device) -> Tensor:
+        """[rows, bytes] uint8, on the CPU: of the streams that masks on a device are drawn from."""
+        self._move(device)
         return torch.stack([generator.get_state() for generator in self._generators])
 
-    def set_state(self, state: Tensor) -> None:
-        """Continue from `state()`; the devices must be of the same kind."""
-        if state.shape != self.state().shape:
-            self._move(torch.device("cuda"))
-        for generator, own in zip(self._generators, state.cpu(), strict=True):
-            generator.set_state(own.clone())
+    def set_state(self, state: Tensor, device: torch.device) -> None:
+        """Continue from `state()`. Streams of another kind of device cannot be continued: they begin again."""
+        self._move(device)
+        for generator, own in zip(self._generators, state, strict=True):
+            resume(generator, own)
 
     def _move(self, device: torch.device) -> None:
-        """Generators belong to a device: start them again where the first mask is wanted."""
+        """Generators belong to a device: start them again on another."""
         if self._generators[0].device.type != device.type:
             self._generators = [torch.Generator(device).manual_seed(seed) for seed in self._seeds]
+
+
+def states(streams: Sequence[Streams], device: torch.device) -> Tensor:
+    """All their states, [rows, bytes] uint8, on the CPU."""
+    return torch.cat([one.state(device) for one in streams])
+
+
+def set_states(streams: Sequence[Streams], state: Tensor, device: torch.device) -> None:
+    """Continue from `states`."""
+    for one, own in zip(streams, torch.split(state, [one.rows for one in streams]), strict=True):
+        one.set_state(own, device)
+
+
+def resume(generator: torch.Generator, state: Tensor) -> None:
+    """Continue from a generator's state, uint8; from that of one on another kind of device nothing can."""
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state.cpu().clone())
 
 
 def _fill(mask: Tensor, rate: float, generator: torch.Generator) -> Tensor:

@@ -58,6 +58,7 @@ class GRU(SlotModule):
     def _fused(self, x: Tensor) -> Tensor:
         """cuDNN's kernel, a slot at a time: one launch for all steps beats one for all slots."""
         assert self.inputs.bias is not None
+        backward = self.training or torch.is_grad_enabled()  # cuDNN's has a gradient in training mode only
         states = []
         for slot, one in enumerate(x):
             weights = [
@@ -67,7 +68,7 @@ class GRU(SlotModule):
                 self.bias[slot, 0],
             ]
             start = one.new_zeros(1, len(one), one.shape[-1])
-            states.append(torch.gru(one, start, weights, True, 1, 0.0, self.training, False, True)[0])
+            states.append(torch.gru(one, start, weights, True, 1, 0.0, backward, False, True)[0])
         return torch.stack(states)
 
 

@@ -52,10 +52,10 @@ class LabelNetwork(nn.Module):
         return _parameters(self.features, self.energy)
 
     def random_state(self) -> Tensor:
-        return self._streams.state()
+        return self._streams.state(next(self.parameters()).device)
 
     def set_random_state(self, state: Tensor) -> None:
-        self._streams.set_state(state)
+        self._streams.set_state(state, next(self.parameters()).device)
 
 
 class LabelReading:

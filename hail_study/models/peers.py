@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hail_study.models.batches import TrainingBatch, elsewhere, last_positions, masked_items, next_items
 from hail_study.models.companions import auxiliary_terms, miner_of, weighting_of
-from hail_study.models.dropout import Extents
+from hail_study.models.dropout import Extents, set_states, states
 from hail_study.models.family import repeat
 from hail_study.models.layers import Layer, initialise
 from hail_study.models.mixtures import Gate, PeerAttention
@@ -65,7 +65,7 @@ class PeerNetwork(Layer):
         self._add_mixtures(getattr(coupling, "mixture", None), seeds)
         loss = catalogue.resolve(catalogue.ITEM_LOSSES[configuration.objective.loss])
         self.negatives = Negatives(configuration.objective, self.trials, item_count) if loss.sampled else None
-        self.auxiliary = auxiliary_terms(configuration, item_count, seeds)
+        self.auxiliary = auxiliary_terms(configuration, item_count, seeds, self.causal)
         self.weighting = weighting_of(configuration, self.auxiliary, self.trials)
         self.mining: Any = miner_of(configuration, seeds)
         self._teaching = getattr(coupling, "teacher", None)
@@ -185,14 +185,11 @@ class PeerNetwork(Layer):
 
     def random_state(self) -> Tensor:
         """State of the dropout streams, [T + S, bytes] uint8."""
-        return torch.cat([streams.state() for streams in self.stack.streams])
+        return states(self.stack.streams, next(self.parameters()).device)
 
     def set_random_state(self, state: Tensor) -> None:
         """Continue the dropout streams from `random_state()`."""
-        for streams, own in zip(
-            self.stack.streams, torch.split(state, [s.rows for s in self.stack.streams]), strict=True
-        ):
-            streams.set_state(own)
+        set_states(self.stack.streams, state, next(self.parameters()).device)
 
     def hold(self, trials: Sequence["PeerNetwork"]) -> None:
         """Take the place of networks of one trial each: weights and dropout streams are the same ones from now on.

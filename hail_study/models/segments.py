@@ -69,10 +69,10 @@ class SegmentNetwork(nn.Module):
         return x.expand(self.slots, *x.shape)
 
     def random_state(self) -> Tensor:
-        return self._streams.state()
+        return self._streams.state(next(self.parameters()).device)
 
     def set_random_state(self, state: Tensor) -> None:
-        self._streams.set_state(state)
+        self._streams.set_state(state, next(self.parameters()).device)
 
 
 class SegmentReadings(Readings):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from hail_study.models.dropout import Streams
+from hail_study.models.dropout import Streams, set_states, states
 from hail_study.models.encoder import Encoder
 from hail_study.models.family import Family
 from hail_study.models.layers import initialise
@@ -46,9 +46,7 @@ class SequenceNetwork(nn.Module):
         return answers
 
     def random_state(self) -> Tensor:
-        return torch.cat([streams.state() for streams in self.family.streams])
+        return states(self.family.streams, self.enter.weight.device)
 
     def set_random_state(self, state: Tensor) -> None:
-        parts = torch.split(state, [streams.rows for streams in self.family.streams])
-        for streams, own in zip(self.family.streams, parts, strict=True):
-            streams.set_state(own)
+        set_states(self.family.streams, state, self.enter.weight.device)

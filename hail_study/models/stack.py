@@ -89,7 +89,7 @@ class Stack(Layer):
     def _trained(self, ids: Tensor, extents: Extents | None) -> Tensor:
         """As `forward`, in one computation; its dropout is drawn for what is there."""
         if self.trials > 1:
-            found = extents or [(ids.shape[1], length) for length in (ids != 0).any(1).sum(1).tolist()]
+            found = extents or [(ids.shape[1], longest) for longest in _longest(ids).tolist()]
             for streams in self.streams:
                 streams.extents = found
         return self.encode(self.vectors(ids), ids)
@@ -150,7 +150,13 @@ def _cycle(configuration: Configuration) -> list[str]:
 
 def _shortened(rows: Tensor) -> Tensor:
     """Inputs [B, L] no longer than the longest of them, and one item at least."""
-    return rows[:, : max(1, int((rows != 0).any(0).sum()))]
+    return rows[:, : max(1, int(_longest(rows)))]
+
+
+def _longest(ids: Tensor) -> Tensor:
+    """Length of the longest of inputs [..., B, L], [...]: where its last item is, whatever is hidden before it."""
+    places = torch.arange(1, ids.shape[-1] + 1, device=ids.device)
+    return ((ids != 0).any(-2) * places).amax(-1)
 
 
 def _whole(pieces: Sequence[tuple[Tensor, Extents]], shape: torch.Size) -> Tensor:

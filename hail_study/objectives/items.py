@@ -84,7 +84,7 @@ class Binary(Coupling):
     nearly all are wrong. All vectors move one way, and Adam's averages remember those gradients, hundreds of times as
     large as later ones, for thousands of steps. With b = log(beta / M) equal scores begin as the best constant
     prediction (Lin et al. Focal Loss. ICCV 2017, section 3.3, for the bias of a classifier's last layer). No ranking
-    depends on b, and with one negative to a target it is 0.
+    depends on b, and plain binary cross-entropy with one negative has none.
 
     Args:
         peers: Settings.

@@ -94,10 +94,9 @@ class Objective:
         """
         hidden = network(batch.inputs, batch.extents)  # [S, B, L, D]
         states = network.states_at(hidden, batch.positions)  # [S, N, D]
-        scaled = states if scales is None else states * _per_slot(scales, states)
         mining = cast(Mining | None, network.mining)
         counted = batch if mining is None else mining.weighted(network, batch, states, progress, draws)
-        loss = self._of_items(network, counted, scaled, step)
+        loss = self._of_items(network, counted, states, step, scales)
         if network.weighting is not None:
             mixed = torch.is_autocast_enabled(hidden.device.type)
             scene = Scene(network, batch, hidden.float(), states.float(), step, progress, draws, mixed)
@@ -142,8 +141,14 @@ class Objective:
         each = [per_trial(scale[name], part, trials) for name, part in parts.items()]
         return torch.stack(each).sum(0).view(trials, -1).sum(1)
 
-    def _of_items(self, network: PeerNetwork, batch: TrainingBatch, states: Tensor, step: int) -> Loss:
-        """The loss over the items at states [S, N, D]."""
+    def _of_items(
+        self, network: PeerNetwork, batch: TrainingBatch, states: Tensor, step: int, scales: Tensor | None = None
+    ) -> Loss:
+        """The loss over the items at states [S, N, D]; all scores, a teacher's too, are multiplied by scales [T, N]."""
+        tables, mixtures, taught = network.tables(), network.mixtures(states), network.taught(batch, step, states)
+        if scales is not None:
+            states = states * _per_slot(scales, states)
+            taught = taught and (taught[0] * _per_slot(scales, states), taught[1])
         problem = Problem(
             self.coupling,
             batch.targets,
@@ -153,10 +158,9 @@ class Objective:
             batch.inputs.shape[1],
             batch.negatives,
             batch.log_frequency,
-            network.taught(batch, step, states),
+            taught,
             (batch.inputs, batch.positions) if self.coupling.history else None,
         )
-        tables, mixtures = network.tables(), network.mixtures(states)
         weight = None if network.weighting is None else cast(Weighting, network.weighting).of_items()  # [T]
         if weight is not None:
             states, tables = _scaled(states, weight), _scaled(tables, weight)

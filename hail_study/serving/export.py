@@ -5,15 +5,16 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pandas as pd
 
-from hail_study.data import Dataset, prepare
+from hail_study.data import Dataset, Prepared, prepare
 from hail_study.record import Record
 from hail_study.serving.folder import CARD, CONFIGURATION, ITEMS, WEIGHTS
-from hail_study.study import Arm, Study
+from hail_study.study import Arm, Configuration, Study
 from hail_study.study.measures import sign
+from hail_study.study.tasks import task_of
 
 _FILES: Final = (WEIGHTS, CONFIGURATION, "log.txt")
 
@@ -88,18 +89,18 @@ def export(study: Study, record: Record, choice: Choice, folder: Path, prepared:
     Raises:
         NothingToExport: The data are not what the trial was trained on, or its task is not next-item ranking.
     """
-    data = choice.arm.configuration.data
-    prepared = prepared or prepare(data)
-    names = getattr(prepared, "item_names", None)
-    if names is None:
-        raise NothingToExport(f"data source {data.source}: only next-item rankings can be exported")
+    configuration = choice.arm.configuration
+    obstacle = _obstacle(configuration)
+    if obstacle:
+        raise NothingToExport(f"{choice.arm.name}: {obstacle}; only next-item rankings from one state can be exported")
+    prepared = cast(Prepared, prepared or prepare(configuration.data))
     if prepared.fingerprint != choice.trial["fingerprint"]:
         raise NothingToExport("the data have changed since the trial was trained: its item numbers may mean others now")
     folder.mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         with record.artifact(choice.trial["run_id"], name) as source:
             shutil.copyfile(source, folder / name)
-    items = [str(name) for name in names]
+    items = [str(name) for name in prepared.item_names]
     _write(folder / ITEMS, items)
     _write(folder / CARD, _card(study, choice))
     example = json.dumps(items[:3])
@@ -115,6 +116,14 @@ def export(study: Study, record: Record, choice: Choice, folder: Path, prepared:
         )
     )
     return folder
+
+
+def _obstacle(configuration: Configuration) -> str:
+    """Why a trial of this configuration is nothing that `Predictor` can be made of; empty where it is."""
+    task, paradigm = task_of(configuration.data), configuration.readout.paradigm
+    if task != "next-item":
+        return f"its task is {task}"
+    return "" if paradigm == "last" else f"readout.paradigm is {paradigm}"
 
 
 def _card(study: Study, choice: Choice) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hail_study.models import PeerNetwork, combine
+from hail_study.models.companions import alone
 from hail_study.serving.folder import CARD, CONFIGURATION, ITEMS, WEIGHTS
 from hail_study.study import Configuration
-from hail_study.study.factors import replaced
 from hail_study.study.plugins import activate
 
 
@@ -46,8 +46,7 @@ class Predictor:
         self._ids = {name: index for index, name in enumerate(self.items, 1)}
         self._best_peer = best_peer
         self._device = torch.device(device)
-        alone = replaced(configuration, "objective.auxiliary", [])
-        self._network = PeerNetwork(alone, len(self.items), [0]).to(self._device).eval()
+        self._network = PeerNetwork(alone(configuration), len(self.items), [0]).to(self._device).eval()
         self._network.load_state_dict(weights)
 
     @classmethod

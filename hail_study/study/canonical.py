@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from hail_study.study.catalogue import HEADLESS, STAGES
+from hail_study.study.catalogue import COUPLINGS, ENCODERS, HEADLESS, ITEM_LOSSES, STAGES
 from hail_study.study.configuration import Configuration
 from hail_study.study.configuration.objective import TERMS
 from hail_study.study.factors import ABSENT, default, level, replaced
 from hail_study.study.sections import Section, Value
 
 _DEFAULT: Final = object()
+
+_OURS: Final = frozenset([*ENCODERS, *COUPLINGS, *ITEM_LOSSES])
+"""Components whose settings are known here. One from outside may look at any setting."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,20 @@ def _paradigms(paradigm: str, by_peer: Sequence[str]) -> set[str]:
 
 def _encoders(name: str, by_peer: Sequence[str]) -> set[str]:
     return set(by_peer or [name])
+
+
+def _encoder(*names: str) -> Callable[..., bool]:
+    """Whether one of these is among the encoders, or one from outside."""
+    return lambda name, by_peer: any(one in names or one not in _OURS for one in _encoders(name, by_peer))
+
+
+def _equals(wanted: str) -> Callable[[str], bool]:
+    return lambda found: found == wanted
+
+
+def _is(*names: str) -> Callable[[str], bool]:
+    """Whether a coupling or loss is one of these, or comes from outside."""
+    return lambda name: name in names or name not in _OURS
 
 
 def _with_head(share: Sequence[str]) -> list[str]:
@@ -128,46 +145,46 @@ RULES: Final = (
     Rule(
         ("peers.gamma", "peers.terms", "peers.belief", "peers.truncation"),
         ("peers.coupling",),
-        lambda coupling: coupling == "med",
+        _is("med"),
     ),
     Rule(("peers.freeze",), ("peers.belief",), lambda belief: belief == "frozen"),
     Rule(("peers.truncation_of",), ("peers.truncation",), lambda share: share > 0),
-    Rule(("peers.temperature",), ("peers.coupling",), lambda coupling: coupling in ("one", "okddip", "kdcl", "pcl")),
-    Rule(("peers.ramp",), ("peers.coupling",), lambda coupling: coupling in ("one", "okddip", "pcl", "co-teaching")),
-    Rule(("peers.forget",), ("peers.coupling",), lambda coupling: coupling == "co-teaching"),
-    Rule(("peers.teacher",), ("peers.coupling",), lambda coupling: coupling == "kdcl"),
-    Rule(("peers.momentum",), ("peers.coupling",), lambda coupling: coupling == "pcl"),
-    Rule(("peers.scale",), ("peers.coupling",), lambda coupling: coupling == "rescaled"),
+    Rule(("peers.temperature",), ("peers.coupling",), _is("one", "okddip", "kdcl", "pcl")),
+    Rule(("peers.ramp",), ("peers.coupling",), _is("one", "okddip", "pcl", "co-teaching")),
+    Rule(("peers.forget",), ("peers.coupling",), _is("co-teaching")),
+    Rule(("peers.teacher",), ("peers.coupling",), _is("kdcl")),
+    Rule(("peers.momentum",), ("peers.coupling",), _is("pcl")),
+    Rule(("peers.scale",), ("peers.coupling",), _is("rescaled")),
     Rule(("encoder.name",), ("peers.encoders",), lambda encoders: not encoders),
     Rule(
         ("encoder.inner",),
         ("encoder.name", "peers.encoders"),
-        lambda *given: bool({"sasrec", "bert4rec", "fmlprec", "lrurec"} & _encoders(*given)),
+        _encoder("sasrec", "bert4rec", "fmlprec", "lrurec"),
     ),
     Rule(
         ("encoder.heads",),
         ("encoder.dim", "encoder.name", "peers.encoders"),
-        lambda dim, *given: bool({"sasrec", "bert4rec"} & _encoders(*given)) or dim % 2 == 1,
+        lambda dim, *given: _encoder("sasrec", "bert4rec")(*given) or dim % 2 == 1,
     ),
     Rule(
         ("encoder.attention_dropout", "encoder.norm"),
         ("encoder.name", "peers.encoders"),
-        lambda *given: bool({"sasrec", "bert4rec"} & _encoders(*given)),
+        _encoder("sasrec", "bert4rec"),
     ),
     Rule(
         ("encoder.mask", "encoder.mask_last"),
         ("encoder.name", "peers.encoders"),
-        lambda *given: "bert4rec" in _encoders(*given),
+        _encoder("bert4rec"),
     ),
     Rule(
         ("encoder.filters",),
         ("encoder.name", "peers.encoders"),
-        lambda *given: "caser" in _encoders(*given),
+        _encoder("caser"),
     ),
     Rule(
         ("encoder.window",),
         ("encoder.name", "peers.encoders"),
-        lambda *given: bool({"caser", "tcn"}.intersection(_encoders(*given))),
+        _encoder("caser", "tcn"),
     ),
     Rule(
         ("objective.loss", "objective.temporal", "objective.temporal_variant"),
@@ -230,8 +247,8 @@ RULES: Final = (
         lambda loss: loss != "cross-entropy",
     ),
     Rule(("objective.logq",), ("objective.loss",), lambda loss: loss not in ("cross-entropy", "bce", "gbce")),
-    Rule(("objective.calibration",), ("objective.loss",), lambda loss: loss == "gbce"),
-    Rule(("objective.bias",), ("objective.loss",), lambda loss: loss in ("bce", "gbce")),
+    Rule(("objective.calibration",), ("objective.loss",), _is("gbce")),
+    Rule(("objective.bias",), ("objective.loss",), _is("bce", "gbce")),
     Rule(("data.valid_from", "data.test_from"), ("data.split",), lambda split: split == "temporal"),
     Rule(("data.validation_users",), ("data.split",), lambda split: split == "leave-one-out"),
     Rule(("data.stride",), ("data.stride", "data.max_length"), lambda stride, most: stride != most, "max_length"),
@@ -274,6 +291,20 @@ RULES: Final = (
     Rule(("objective.weighting",), ("objective.auxiliary",), bool),
     Rule(("objective.reward_momentum",), ("objective.weighting",), lambda weighting: weighting in ("exp3", "ucb1")),
     *(_term(name, settings) for name, settings in TERMS.items()),
+    Rule(("objective.clusters.count", "objective.clusters.dims"), ("objective.clusters.batches",), _equals("apart")),
+    Rule(("objective.corruption.share",), ("objective.corruption.negative",), _equals("corrupted")),
+    Rule(
+        ("objective.distillation.contrast", "objective.distillation.temperature"),
+        ("objective.distillation.of",),
+        lambda of: of != "logits",
+    ),
+    Rule(("objective.domains.penalty", "objective.domains.target"), ("objective.domains.weights",), _equals("lasso")),
+    Rule(("objective.domains.count",), ("data.source",), lambda source: source != "planted"),  # it has `data.types`
+    Rule(("objective.mixup.at", "objective.mixup.margin"), ("objective.mixup.mixed",), lambda weight: weight > 0),
+    Rule(("objective.neighbour.momentum",), ("objective.neighbour.branch",), _equals("both")),
+    Rule(("objective.preference.horizon",), ("objective.preference.pairs",), _equals("later")),
+    Rule(("objective.probabilistic.prior",), ("objective.probabilistic.draws",), _equals("two")),
+    Rule(("objective.ranking.steepness",), ("objective.ranking.loss",), _equals("sorting")),
     Rule(
         ("objective.contrastive.views",),
         ("objective.contrastive.views", "objective.contrastive.cl2", "objective.contrastive.r"),

@@ -137,6 +137,8 @@ def _of_next_items(configuration: Configuration) -> Iterator[tuple[str, str]]:
         yield "data.validation_users", "sets of next items are validated with all users"
     if getattr(data, "stride", None) is not None:
         yield "data.stride", "sets of next items are drawn from whole training histories"
+    if data.select.method == "color":  # type: ignore[union-attr]
+        yield "data.select.method", "color compares losses of next items; sets can be learned from `recent` or `random`"
     if judged.filter_seen or judged.protocol != "full":
         factor = "evaluation.filter_seen" if judged.filter_seen else "evaluation.protocol"
         yield factor, "sets are chosen among the candidates of a base model (objective.structure.candidates)"

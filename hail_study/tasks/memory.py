@@ -78,7 +78,7 @@ class SequenceMemory(Task):
             {name: torch.cat([block[name] for block in answerer]).cpu().numpy() for name in answerer[0]}
             for answerer in zip(*blocks, strict=True)
         ]
-        extra = self._memory() if part == "test" and not self._classes else {}
+        extra = self._memory(best_peer) if part == "test" and not self._classes else {}
         self.network.train(was_training)
         return Measured(columns[0], tuple(columns[1:]) if len(columns) > 2 else (), extra)
 
@@ -109,13 +109,16 @@ class SequenceMemory(Task):
         right = (answers[0].argmax(-1) == targets)[:, asked]  # [n, symbols]
         return {"accuracy": right.float().mean(1), "exact": right.all(1).float()}
 
-    def _memory(self) -> dict[str, float]:
+    def _memory(self, best_peer: int | None) -> dict[str, float]:
         """Squared distance of the network's memory from the true one, in all and by lag.
 
-        The memory at lag s is the mean derivative of the last answer in the input s steps before it.
+        The memory at lag s is the mean derivative of the last answer, the peers' mean or the best one's, in the input
+        s steps before it.
         """
         inputs = self._tensor("test", "inputs", slice(0, _PROBED)).requires_grad_()
-        last = self.network(inputs).mean(0)[:, -1, 0].sum()
+        answers = self.network(inputs)
+        together = answers[best_peer or 0] if self.combination(best_peer) == "best" else answers.mean(0)
+        last = together[:, -1, 0].sum()
         found = torch.autograd.grad(last, inputs)[0][..., 0].mean(0).flip(0)  # [T], by lag
         errors = (found.double().cpu() - torch.from_numpy(self._data.truth["memory"].copy())).square()
         edges = [0, 4, 16, len(errors)]

@@ -50,19 +50,19 @@ class NextSets(Structured):
             raise ValueError(
                 f"objective.structure.candidates ({self._candidates}) must be at most the items ({prepared.item_count})"
             )
-        if not len(self._split.test):
+        if not len(self._split.test_positions):
             raise ValueError(f"data.targets ({data.targets}): no user has {2 * data.targets + 2} interactions")
         self._base = Transitions(prepared, self._split.train_end)
         kinds = (self.method.energetic, self.method.separate, self.method.curved)
         self.network = SetNetwork(configuration, prepared.item_count, seed, *kinds).to(device)
-        self._judged = {"validation": self._all(self._split.validation)}
+        self._judged = {"validation": self._all(self._split.valid_positions)}
 
     @property
     def examples(self) -> tuple[int, int]:
-        return self.learned, len(self._split.validation)
+        return self.learned, len(self._split.valid_positions)
 
     def count(self, part: Part) -> int:
-        return len(self._split.test)
+        return len(self._split.test_positions)
 
     def batches(self) -> Iterator[tuple[Choice, ...]]:
         for inner, outer in self.rows():
@@ -74,7 +74,7 @@ class NextSets(Structured):
 
     def judge(self, part: Part, rows: slice, best_peer: int | None) -> list[dict[str, Tensor]]:
         if part not in self._judged:
-            self._judged[part] = self._all(self._split.test)
+            self._judged[part] = self._all(self._split.test_positions)
         whole = self._judged[part]
         choice = Choice(*(getattr(whole, name)[rows] for name in Choice.__dataclass_fields__))
         every = self.together(SetReading(self.network, choice).answer, best_peer)

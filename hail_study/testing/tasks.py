@@ -10,8 +10,8 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
-from hail_study.data import Examples, Prepared, prepare, split
-from hail_study.data.sets import leave_sets_out
+from hail_study.data import Examples, Prepared, prepare
+from hail_study.data.sets import split_by_targets
 from hail_study.study import Configuration, StudyError, configure
 from hail_study.study.measures import measures
 from hail_study.study.tasks import misfits, task_of
@@ -235,8 +235,7 @@ def _with_another_test(data: Any, configuration: Configuration) -> Any:
         return replace(data, test={name: _spoiled(array) for name, array in data.test.items()})
     if not isinstance(data, Prepared):
         raise SkipTest(f"{type(data).__name__} does not say which examples are for the test")
-    k = getattr(configuration.data, "targets", 1)
-    first = leave_sets_out(data, k).test if k > 1 else split(data).test_positions
+    first = split_by_targets(data, getattr(configuration.data, "targets", 1)).test_positions
     held = np.zeros(len(data.items), dtype=np.bool_)
     for position, end in zip(first, data.offsets[1:][data.users_of(first)], strict=True):
         held[position:end] = True

@@ -23,14 +23,14 @@ from torch import Tensor
 
 from hail_study.data import Prepared, split
 from hail_study.data.batches import gathered, training_windows
+from hail_study.data.sets import split_by_targets
+from hail_study.data.splits import trainable
 from hail_study.models import PeerNetwork
+from hail_study.models.companions import alone
 from hail_study.study import Configuration
-from hail_study.study.factors import replaced
 
 _STREAM: Final = 7
 _BLOCK: Final = 128
-_FEWEST: Final = 2
-"""Items that a training sequence has at least."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,11 +50,11 @@ def selected(
     Raises:
         ValueError: A source is missing, or `recent` is asked of data without time stamps.
     """
-    settings = getattr(configuration.data, "select", None)
+    settings, targets = getattr(configuration.data, "select", None), getattr(configuration.data, "targets", 1)
     if settings is None or settings.method == "all":
         return prepared
-    ends = split(prepared).train_end
-    users = np.flatnonzero(ends - prepared.offsets[:-1] >= _FEWEST)
+    ends = split_by_targets(prepared, targets).train_end
+    users = np.flatnonzero(trainable(prepared, ends))
     if settings.method == "random":
         scores = np.random.default_rng([seed, _STREAM]).random(len(users))
     elif settings.method == "recent":
@@ -110,8 +110,7 @@ def _losses_of(blob: bytes, prepared: Prepared, device: torch.device) -> Floats:
     """Losses of a trial, from its weights as `training.result` keeps them."""
     header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
     configuration = Configuration.model_validate(json.loads(header["__metadata__"]["configuration"]))
-    alone = replaced(configuration, "objective.auxiliary", [])
-    network = PeerNetwork(alone, prepared.item_count, [0]).to(device).eval()
+    network = PeerNetwork(alone(configuration), prepared.item_count, [0]).to(device).eval()
     network.load_state_dict(load(blob))
     return sequence_losses(network, prepared, configuration.data.max_length)  # type: ignore[union-attr]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hail_study.models.companions import served
 from hail_study.models.compilation import clock
+from hail_study.models.dropout import resume
 from hail_study.objectives import Loss
 from hail_study.study import Configuration, catalogue
 from hail_study.study.measures import sign
@@ -83,6 +84,7 @@ class Trial:
         self._best_value: float | None = None
         self.best_peer = 0
         self.best_epoch = 0
+        self._best_stage = 0
         self._stage_epoch = 0
         self._training_seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -148,11 +150,13 @@ class Trial:
         return {name: value for name, value in best.items() if name.startswith("validation/")}
 
     def test(self) -> Outcomes:
-        """Judge the test examples with the best epoch's weights. Call it once, when `done`."""
-        current = self._weights()
+        """Judge the test examples with the best epoch's weights, as its stage predicts. Call it once, when `done`."""
+        current, stage = self._weights(), self.task.stage
         self.network.load_state_dict(self._best)
+        self.task.stage = self._best_stage
         outcomes = self.task.evaluate("test", self.best_peer)
         self.network.load_state_dict(current)
+        self.task.stage = stage
         return outcomes
 
     def best_weights(self) -> dict[str, Tensor]:
@@ -181,12 +185,13 @@ class Trial:
         self.network.load_state_dict(part["weights/"])
         self._best = {name: value.to(self.device) for name, value in part["best/"].items()}
         load_optimiser(self.optimiser, {k: v for k, v in tensors.items() if k.startswith("optimiser/")})
-        self.task.draws.set_state(tensors["random/draws"])
+        resume(self.task.draws, tensors["random/draws"])
         self.network.set_random_state(tensors["random/network"])
         self.task.order.bit_generator.state = scalars["order"]
         self._step, self.history = scalars["step"], scalars["history"]
         self._best_value, self.best_epoch = scalars["best_value"], scalars["best_epoch"]
-        self.best_peer, self._stage_epoch = scalars["best_peer"], scalars["stage_epoch"]
+        self.best_peer, self._best_stage = scalars["best_peer"], scalars["best_stage"]
+        self._stage_epoch = scalars["stage_epoch"]
         self._training_seconds = scalars["training_seconds"]
 
     # --- for a pack ---------------------------------------------------------------------------------------------
@@ -303,7 +308,7 @@ class Trial:
         value = alone[best] if peers.inference == "best" else metrics[selected]
         if self._best_value is None or direction * value > direction * self._best_value:
             self._best_value, self.best_epoch = value, self.epoch + 1
-            self.best_peer, self._best = best, self._weights()
+            self.best_peer, self._best_stage, self._best = best, self.task.stage, self._weights()
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
@@ -319,6 +324,7 @@ class Trial:
             "best_value": self._best_value,
             "best_epoch": self.best_epoch,
             "best_peer": self.best_peer,
+            "best_stage": self._best_stage,
         }
 
 

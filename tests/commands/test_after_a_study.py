@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from hail_study.commands import main
 from hail_study.record import Record
-from hail_study.study import load
+from hail_study.study import configure, load
 
 pytestmark = pytest.mark.ray
 
@@ -103,6 +104,22 @@ def test_predictions_leave_out_what_was_seen_and_refuse_the_unknown(here, tmp_pa
     assert predictor.rank([[*known, "never seen"]]) == predictor.rank([known])
     with pytest.raises(ValueError, match="sequence 1"):
         predictor.rank([known, ["never seen"]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"readout.paradigm": "lvml"}, "readout.paradigm is lvml"), ({"data.targets": 2}, "its task is sets")],
+)
+def test_what_answers_from_more_than_one_state_is_not_exported(changes, why, here, tmp_path):
+    from hail_study.serving.export import NothingToExport, choose, export
+
+    study = load("tiny.yaml")
+    record = Record(study.file.record, here)
+    choice = choose(study, record.trials(study.file.name))
+    arm = replace(choice.arm, configuration=configure(choice.arm.configuration, changes))
+    with pytest.raises(NothingToExport, match=why):
+        export(study, record, replace(choice, arm=arm), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_registered_arm_answers_as_a_pyfunc_without_pickles(here, tmp_path, capsys):

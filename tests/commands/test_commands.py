@@ -116,6 +116,13 @@ def test_doubtful_data_are_told_from_fit_and_from_unreadable(tmp_path, capsys, m
     assert main(["data", "check", "timeless.csv"]) == 1
     assert "no time column" in capsys.readouterr().out
     assert main(["data", "check", "none.csv"]) == 2
+    Path("thin.csv").write_text(
+        "\n".join(["user,item,time", *(f"{u},{u % 7 + i},{i}" for u in range(150) for i in range(2))])
+    )
+    assert main(["data", "check", "thin.csv"]) == 2  # as a study would: of its 5-core nothing is left
+    assert "5-core" in capsys.readouterr().err
+    assert main(["data", "check", "thin.csv", "data.k_core=0"]) == 2
+    assert "no user is left for validation by leaving out the last 2 items" in capsys.readouterr().err
 
 
 def test_data_are_described_for_machines(tmp_path, capsys, monkeypatch):

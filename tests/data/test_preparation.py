@@ -1,10 +1,11 @@
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hail_study.data import DataError, Prepared, prepare
+from hail_study.data import DataError, Prepared, prepare, require_users
 from hail_study.study import FileData
 
 LINES = ["b y 3", "a x 1", "b x 1", "a y 2", "a z 2", "b z 3"]
@@ -22,6 +23,18 @@ def sequences(prepared: Prepared) -> dict[str, list[str]]:
         str(user): [str(name) for name in names[start:end]]
         for user, start, end in zip(prepared.user_names, prepared.offsets[:-1], prepared.offsets[1:], strict=True)
     }
+
+
+@pytest.mark.parametrize(
+    ("length", "targets", "part"),
+    [(2, 1, "validation"), (3, 1, "training"), (4, 1, ""), (5, 2, "validation"), (6, 2, "")],
+)
+def test_a_study_needs_users_to_train_on_to_validate_and_to_test(tmp_path, length, targets, part) -> None:
+    path = tmp_path / "data.txt"
+    path.write_text("\n".join(f"{user} {item} {item}" for user in range(9) for item in range(length)))
+    settings = FileData(source="file", path=path, k_core=0, targets=targets)
+    with pytest.raises(DataError, match=f"{path}: no user is left for {part}") if part else nullcontext():
+        require_users(prepare(settings), settings)
 
 
 def test_interactions_are_in_time_order_within_each_user(tmp_path: Path) -> None:

@@ -62,11 +62,11 @@ def prepared():
 def test_the_last_sets_are_for_test_and_those_before_them_for_validation(prepared):
     split = leave_sets_out(prepared, 3)
     lengths = prepared.lengths
-    assert len(split.test) == (lengths >= 8).sum()
-    for user, position in zip(np.flatnonzero(lengths >= 8), split.test, strict=True):
+    assert len(split.test_positions) == (lengths >= 8).sum()
+    for user, position in zip(np.flatnonzero(lengths >= 8), split.test_positions, strict=True):
         assert position == prepared.offsets[user + 1] - 3
-    np.testing.assert_array_equal(split.validation, split.test - 3)
-    np.testing.assert_array_equal(split.train_end[lengths >= 8], split.validation)
+    np.testing.assert_array_equal(split.valid_positions, split.test_positions - 3)
+    np.testing.assert_array_equal(split.train_end[lengths >= 8], split.valid_positions)
     np.testing.assert_array_equal(split.train_end[lengths < 8], prepared.offsets[1:][lengths < 8])
 
 
@@ -93,7 +93,7 @@ def test_candidates_are_those_that_followed_the_latest_items_most(prepared):
     base = Transitions(prepared, split.train_end)
     counts = counted(prepared, split)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
-    ids, lengths, _ = histories(prepared, split.test, 12)
+    ids, lengths, _ = histories(prepared, split.test_positions, 12)
     items, scores = base.propose(ids, lengths, 10)
     for row in range(len(ids)):
         latest = ids[row, : lengths[row]][::-1][:WINDOW]

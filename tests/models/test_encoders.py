@@ -231,3 +231,16 @@ def test_transformers_are_plain_transformer_encoders(kind, activation, order):
             y = plain(y, src_mask=future, src_key_padding_mask=padding[slot])
         real = ~padding[slot]
         torch.testing.assert_close(states[slot][real], y[real], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("training", "differentiated"), [(True, True), (False, True), (False, False)])
+def test_a_gru_that_is_differentiated_is_run_as_in_training(training, differentiated, monkeypatch):
+    """In evaluation too, where a gradient is asked for: cuDNN's recurrence has none otherwise."""
+    found = []
+    fused = torch.gru
+    monkeypatch.setattr(torch, "gru", lambda *given: found.append(given[6]) or fused(*given))
+    layer, x = GRU(SLOTS, DIM).train(training), torch.randn(SLOTS, USERS, LENGTH, DIM)
+    initialise(layer, [torch.Generator().manual_seed(slot) for slot in range(SLOTS)])
+    with torch.set_grad_enabled(differentiated):
+        torch.testing.assert_close(layer._fused(x), layer(x))
+    assert found == [training or differentiated] * SLOTS

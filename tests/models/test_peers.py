@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hail_study.models import PeerNetwork, stack
+from hail_study.models.dropout import Streams, resume
 from hail_study.objectives import Objective
 from hail_study.study.configuration import Configuration, Encoder, Peers, PlantedData
 
@@ -281,3 +282,32 @@ def test_a_batch_of_nothing_is_computed_too():
     """Of what a view hid everything of: its states are as arbitrary as those of any padding."""
     network = PeerNetwork(configuration(2), ITEMS, [0]).train()
     assert network(torch.zeros(1, 3, LENGTH, dtype=torch.int64)).shape == (2, 3, LENGTH, 8)
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+def test_items_after_hidden_ones_are_computed_however_many_hide_the_same_place(trials):
+    """A place that every history of a batch hides is no end of it."""
+    ids = inputs(trials)
+    ids[:, :, 2] = ids[-1, :, 5:] = 0
+    network = PeerNetwork(configuration(2, dropout=0.0), ITEMS, range(trials))
+    trained, judged = network.train()(ids), network.eval()(ids)
+    real = (ids != 0).repeat_interleave(2, 0)
+    torch.testing.assert_close(trained[real], judged[real], rtol=1e-4, atol=1e-5)
+
+
+def test_a_saved_state_is_that_of_streams_on_the_networks_device(monkeypatch):
+    """Streams that nothing was drawn from are where the others are: their states have one size."""
+    moved = []
+    monkeypatch.setattr(Streams, "_move", lambda streams, device: moved.append((streams, device.type)))
+    network = PeerNetwork(configuration(2, []), ITEMS, [0])
+    network.random_state()
+    assert moved == [(streams, "cpu") for streams in network.stack.streams]
+
+
+def test_streams_of_another_kind_of_device_begin_again():
+    generator = torch.Generator().manual_seed(3)
+    before = generator.get_state()
+    resume(generator, torch.zeros(16, dtype=torch.uint8))
+    assert torch.equal(generator.get_state(), before)
+    resume(generator, torch.Generator().manual_seed(4).get_state())
+    assert generator.initial_seed() == 4

@@ -5,6 +5,7 @@ import torch
 
 from hail_study.models.batches import masked_items
 from hail_study.objectives.mining import hard_weights, hardest, ranking_loss
+from hail_study.serving import Predictor
 from hail_study.study import configure
 from hail_study.study.tasks import misfits
 from hail_study.training import Trial
@@ -72,6 +73,13 @@ def test_it_trains_with_every_kind_of_encoder(tiny, tiny_data, by, encoder):
     assert entries[1]["loss/cross_entropy"] < entries[0]["loss/cross_entropy"]
     assert ("loss/mining" in entries[0]) == (by != "random")
     assert not any(name.startswith("mining") for name in trial.best_weights())
+
+
+def test_a_trial_that_mines_answers_without_its_miner(tiny, tiny_data):
+    trial = mined(tiny, tiny_data, by="own")
+    trial.step()
+    predictor = Predictor(trial.configuration, tiny_data.item_names.tolist(), trial.best_weights())
+    assert len(predictor.rank([predictor.items[:3]], count=5)[0]) == 5
 
 
 def test_the_predictor_learns_which_targets_are_hard(tiny, tiny_data):

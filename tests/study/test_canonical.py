@@ -1,5 +1,6 @@
 """Canonical configurations: equal trainings have one form."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +96,30 @@ def test_couplings_of_no_weight_are_none() -> None:
     assert peers(coupling="mutual", gamma=2.0, terms="positive") == peers(coupling="mutual")
     assert peers(coupling="med", gamma=2.0) != peers(coupling="med")
     assert peers(coupling="independent", share=[]) != peers(coupling="independent")
+
+
+@pytest.mark.parametrize(
+    ("term", "level", "idle"),
+    [
+        ("clusters", {"batches": "random"}, {"count": 9, "dims": 3}),
+        ("corruption", {"negative": "other"}, {"share": 0.9}),
+        ("distillation", {"of": "logits"}, {"contrast": 0.9, "temperature": 0.9}),
+        ("domains", {"weights": "even"}, {"penalty": 0.9, "target": 1, "count": 3}),
+        ("mixup", {"mixed": 0.0}, {"at": "output", "margin": 0.1}),
+        ("neighbour", {"branch": "local"}, {"momentum": 0.5}),
+        ("preference", {"pairs": "random"}, {"horizon": 2}),
+        ("probabilistic", {"draws": "none"}, {"prior": 0.9}),
+        ("ranking", {"loss": "softmax"}, {"steepness": 9.0}),
+    ],
+)
+def test_settings_that_a_terms_control_does_not_look_at_make_no_arm(term, level, idle) -> None:
+    named = {"objective.auxiliary": [term]}
+    control = configure(Configuration(), named | {f"objective.{term}.{name}": one for name, one in level.items()})
+    for name, one in idle.items():
+        changed = {f"objective.{term}.{name}": one}
+        assert configure(control, changed) == control
+        if name != "count" or term != "domains":  # planted data have types of their own
+            assert configure(Configuration(), named | changed) != configure(Configuration(), named)
 
 
 def test_a_head_that_is_not_there_is_not_shared() -> None:

@@ -5,7 +5,8 @@ from importlib import metadata
 
 import pytest
 
-from hail_study.study import StudyError, catalogue, load
+from hail_study.study import Configuration, StudyError, catalogue, configure, load
+from hail_study.study.canonical import matters
 from hail_study.study.plugins import PluginError, activate, version_of
 
 CODE = """
@@ -60,6 +61,22 @@ def study(tmp_path, text):
     path = tmp_path / "study.yaml"
     path.write_text(text)
     return path
+
+
+def test_components_from_outside_may_look_at_any_setting(tmp_path, outside):
+    """No rule knows what they look at: their settings are not taken for settings that cannot matter."""
+    brought = 'encoders={"odd": "MODULE:Odd"}, couplings={"odd": "MODULE:Odd"}, losses={"odd": "MODULE:Odd"}'
+    module = outside(f"from hail_study.study import Plugin\nclass Odd: pass\nplugin = Plugin({brought})\n")
+    factors = {
+        "encoder.name": ["heads", "inner", "attention_dropout", "norm", "mask", "mask_last", "window", "filters"],
+        "peers.coupling": ["gamma", "temperature", "ramp", "forget", "teacher", "momentum", "scale", "truncation"],
+        "objective.loss": ["calibration", "bias", "negatives"],
+    }
+    load(study(tmp_path, f"name: s\nplugins: ['{module}:plugin']\n"))
+    for component, settings in factors.items():
+        configuration = configure(Configuration(), {component: "odd"})
+        section = component.partition(".")[0]
+        assert [name for name in settings if not matters(configuration, f"{section}.{name}")] == []
 
 
 def test_a_study_may_use_what_its_plug_ins_bring(tmp_path, outside):

@@ -59,6 +59,16 @@ def test_no_answer_depends_on_what_comes_later(encoder):
     assert not torch.allclose(network(inputs)[:, :, 7:], network(later)[:, :, 7:])
 
 
+def test_the_memory_of_the_peer_that_answers_is_measured():
+    configuration = functional(peers__count=2, peers__inference="best")
+    task = trained(Trial(configuration, prepare(configuration.data), seed=0)).task
+    first, second = (task.evaluate("test", peer).metrics() for peer in (0, 1))
+    assert first["memory_error"] != second["memory_error"]
+    together = functional(peers__count=2)
+    mean = trained(Trial(together, prepare(together.data), seed=0)).test().metrics()
+    assert mean["memory_error"] not in (first["memory_error"], second["memory_error"])
+
+
 def test_copying_is_learned():
     configuration = copying()
     metrics = trained(Trial(configuration, prepare(configuration.data), seed=0)).test().metrics()

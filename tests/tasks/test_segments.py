@@ -35,6 +35,20 @@ def test_every_paradigm_finds_the_foreground(mosaic, paradigm):
     assert 0 <= metrics["attribution"] <= 1
 
 
+def test_the_best_epoch_is_tested_as_its_stage_predicts(mosaic):
+    """With weights from before the switch, the answer is the average that they were chosen by."""
+    configuration = mosaic(readout__paradigm="hybrid")
+    data = prepare(configuration.data)
+    short = trained(Trial(configuration, data, seed=0), epochs=1)
+    long = trained(Trial(configuration, data, seed=0), epochs=1)
+    long._best_value = 2.0  # no later epoch is better
+    continued = Trial(configuration, data, seed=0)
+    continued.load(trained(long).state())
+    assert long.task.stage == 1
+    assert continued.test().metrics() == long.test().metrics() == short.test().metrics()
+    assert long.task.stage == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from hail_study.data import split
+from hail_study.data.sets import leave_sets_out
+from hail_study.data.splits import trainable
 from hail_study.study import configure
+from hail_study.study.tasks import misfits
 from hail_study.training import Trial
 from hail_study.training.result import trial_files
 from hail_study.training.selection import selected, sequence_losses
@@ -56,6 +59,31 @@ def test_recent_sequences_end_later_than_all_others(tiny, tiny_data):
     last = tiny_data.times[split(tiny_data).train_end - 1]
     users = split(tiny_data).train_end - tiny_data.offsets[:-1] >= 2
     assert last[found.kept].min() >= last[users & ~found.kept].max()
+
+
+def test_sets_that_are_held_out_choose_nothing(tiny, tiny_data):
+    """Two items of a set for test, two for validation: the training part ends before all four."""
+    configuration = selecting(tiny, "recent", **{"data.targets": 2})
+    found = selected(configuration, tiny_data, 0, {}, CPU)
+    parts = leave_sets_out(tiny_data, 2)
+    times = tiny_data.times.copy()
+    held = np.concatenate([np.arange(a, a + 4) for a in parts.valid_positions])
+    times[held] = np.random.default_rng(0).integers(0, 10 * times.max(), len(held))
+    again = selected(configuration, replace(tiny_data, times=times), 0, {}, CPU)
+    np.testing.assert_array_equal(found.kept, again.kept)
+    last = tiny_data.times[parts.train_end - 1]
+    assert last[found.kept].min() >= last[trainable(tiny_data, parts.train_end) & ~found.kept].max()
+
+
+def test_sets_are_not_chosen_by_losses_of_next_items(tiny):
+    assert "data.select.method" in dict(misfits(selecting(tiny, "color", **{"data.targets": 2})))
+
+
+def test_a_trial_that_mines_can_be_learned_from(tiny, tiny_data, models):
+    mining = Trial(configure(tiny, {"objective.mining.by": "own", "training.epochs": 1}), tiny_data, seed=0)
+    mining.step()
+    sources = {"prior": weights(models[0]), "conditional": weights(mining)}
+    assert selected(selecting(tiny, "color"), tiny_data, 0, sources, CPU).kept.any()
 
 
 def test_recent_needs_time_stamps(tiny, tiny_data):
