@@ -80,11 +80,11 @@ class Binary(Coupling):
 
     beta = a (t (1 - 1 / a) + 1 / a), a the sampled share of the negatives; t = 0 is plain binary cross-entropy.
 
-    b is a constant. The papers have none: a network begins with every item as likely as not and must first learn that
-    nearly all are wrong. All vectors move one way, and Adam's averages remember those gradients, hundreds of times as
-    large as later ones, for thousands of steps. With b = log(beta / M) equal scores begin as the best constant
-    prediction (Lin et al. Focal Loss. ICCV 2017, section 3.3, for the bias of a classifier's last layer). No ranking
-    depends on b, and plain binary cross-entropy with one negative has none.
+    b is a constant. The papers have none: a network begins with every item as likely as not, and must first learn that
+    nearly all are wrong. It does so by one direction that all states share, and little is left of what tells histories
+    apart (`analysis/results/baselines.md`). With b = log(beta / M) equal scores begin as the best constant prediction
+    (Lin et al. Focal Loss. ICCV 2017, section 3.3, for the bias of a classifier's last layer). No ranking depends on b,
+    and plain binary cross-entropy with one negative has none.
 
     Args:
         peers: Settings.
