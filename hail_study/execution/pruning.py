@@ -21,7 +21,7 @@ class PruningPlan:
 
     def __init__(self, study: Study, arms: "Mapping[str, ArmAgenda]") -> None:
         self._settings = study.file.pruned
-        self._sign = sign(study.file.metrics.primary)
+        self._sign = sign(study.reference.configuration.evaluation.select)
         self._reference, *others = arms.values()
         if self._settings is None:
             return

@@ -201,7 +201,7 @@ def _tuner(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler_for(file.search, file.base.training.epochs, file.metrics.primary),
+            scheduler=scheduler_for(study),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.trial_id,

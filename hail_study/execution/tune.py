@@ -18,7 +18,7 @@ from hail_study.execution.room import Room
 from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET, GivenUp, Ticket
 from hail_study.execution.work import Work
-from hail_study.study import Asha, Search, TrialSpec
+from hail_study.study import Asha, Search, Study, TrialSpec
 from hail_study.study.measures import lower_is_better
 from hail_study.study.schema import HyperBand, Median, Pbt
 
@@ -174,12 +174,12 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     An arm must not be stopped because another arm is better: it would lose trials of its equal budget.
 
     Args:
-        make: Makes one arm's scheduler.
+        make: Makes the scheduler of the arm with a key.
     """
 
     _supports_buffered_results: ClassVar[bool] = False
 
-    def __init__(self, make: Callable[[], TrialScheduler]) -> None:
+    def __init__(self, make: Callable[[str], TrialScheduler]) -> None:
         super().__init__()
         self._make = make
         self._arms: dict[str, TrialScheduler] = {}
@@ -188,7 +188,9 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         spec: TrialSpec = trial.config[TICKET].spec
         if spec.phase != "search":
             return None
-        return self._arms.setdefault(spec.arm, self._make())
+        if spec.arm not in self._arms:
+            self._arms[spec.arm] = self._make(spec.arm)
+        return self._arms[spec.arm]
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
         if scheduler := self._of(trial):
@@ -215,14 +217,23 @@ def early_stopping(search: Search | None) -> Asha | HyperBand | Median | None:
     return None if search is None or isinstance(search.scheduler, str | Pbt) else search.scheduler
 
 
-def scheduler_for(search: Search | None, epochs: int, metric: str) -> TrialScheduler:
+def scheduler_for(study: Study) -> TrialScheduler:
     """The scheduler that a study file asks for."""
+    search = study.file.search
     settings = early_stopping(search)
     if search is None or settings is None:
         return FIFOScheduler()
-    longest = search.epochs or epochs
-    common = {"time_attr": "epoch", "metric": "value", "mode": "min" if lower_is_better(metric) else "max"}
-    return StudyScheduler(partial(_ONE_ARM[type(settings)], settings, longest, common))
+
+    configurations = {arm.key: arm.configuration for arm in study.arms}
+
+    def of_arm(key: str) -> TrialScheduler:
+        """For trials as long as the arm's may be, by the metric that chooses among them."""
+        configuration = configurations[key]
+        mode = "min" if lower_is_better(configuration.evaluation.select) else "max"
+        common = {"time_attr": "epoch", "metric": "value", "mode": mode}
+        return _ONE_ARM[type(settings)](settings, search.epochs or configuration.training.epochs, common)
+
+    return StudyScheduler(of_arm)
 
 
 def _halving(settings: Asha | HyperBand, longest: int, common: dict[str, Any]) -> TrialScheduler:

@@ -116,7 +116,7 @@ class Results:
 
     def _unpruned_seeds(self, arm: "Arm", pruning: Pruning) -> int:
         seeds = self.study.file.seed_list
-        better = sign(self.study.file.metrics.primary)
+        better = sign(self.study.reference.configuration.evaluation.select)
         differences = better * (self._validation(arm) - self._validation(self.study.reference))
         known = [differences.get(seed) for seed in seeds]
         return seeds_given([None if pd.isna(one) else one for one in known], pruning.looks(len(seeds)), pruning.level)

@@ -145,6 +145,9 @@ class Expansion:
         if not measures(task, selects) or diagnostic_of(selects):
             message = f"{selects} is no metric of {configuration.data.source} data that could choose an epoch"
             self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
+        if self._file.pruned and selects != self._base.evaluation.select:
+            message = f"pruning compares arms by the metric that chooses their epochs: {selects} is not the reference's"
+            self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         for index, metric in enumerate(self._file.metrics.report):
             if not measures(task, metric) and not is_cost(metric):
                 message = f"{metric} is no metric of {configuration.data.source} data"

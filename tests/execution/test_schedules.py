@@ -4,21 +4,24 @@ import io
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import optuna
 import pytest
 import ray
 from ray.exceptions import OutOfMemoryError
+from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from hail_study.execution import execute
 from hail_study.execution.simulated import SimulatedSession
 from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET
+from hail_study.execution.tune import scheduler_for
 from hail_study.record import Record
 from hail_study.report import results
 from hail_study.report.write import written
-from hail_study.study import load
+from hail_study.study import StudyError, TrialSpec, load
 
 pytestmark = pytest.mark.ray
 
@@ -30,6 +33,29 @@ vary: {peers.count: [1]}
 search: {trials: 6, generation: 6, space: {training.learning_rate: {low: 0.0001, high: 0.1, log: true}}}
 seeds: 2
 """
+
+
+METRICS = """\
+name: metrics
+data: {source: mosaic}
+base:
+  peers: {count: 1, coupling: independent}
+  readout: {paradigm: soft}
+  training: {epochs: 2}
+  evaluation: {select: cross_entropy}
+metrics: {primary: accuracy, report: [accuracy]}
+vary: {training.epochs: [8]}
+search:
+  trials: 4
+  generation: 4
+  scheduler: {name: asha, grace: 1, reduction: 2}
+  space: {training.learning_rate: {low: 0.0001, high: 0.1, log: true}}
+"""
+
+
+def _trial(arm, number):
+    spec = TrialSpec(arm.key, arm.name, "search", 0, arm.configuration, "data", number=number)
+    return SimpleNamespace(trial_id=f"{arm.name}-{number}", config={TICKET: SimpleNamespace(spec=spec)})
 
 
 @pytest.fixture
@@ -189,3 +215,32 @@ def test_no_worker_is_given_up_while_trials_are_to_come(run, tmp_path):
     found = {phase: {path.name for path in processes.glob(f"{phase}-*")} for phase in ("search", "confirm")}
     assert len(found["search"]) == 2
     assert {name.partition("-")[2] for name in found["confirm"]} == {name.partition("-")[2] for name in found["search"]}
+
+
+def test_arms_are_stopped_by_their_own_metric_within_their_own_length(tmp_path):
+    """The smaller cross-entropy is kept, whatever is reported; an arm of 8 epochs is not cut to the reference's 2."""
+    path = tmp_path / "metrics.yaml"
+    path.write_text(METRICS)
+    study = load(path)
+    scheduler = scheduler_for(study)
+    short, long = ([_trial(arm, number) for number in range(4)] for arm in study.arms)
+    said = {}
+    for trial in [*short, *long]:
+        scheduler.on_trial_add(None, trial)
+    for epoch in (1, 2):
+        for trials in (short, long):
+            for number, trial in enumerate(trials):
+                result = {"epoch": epoch, "value": 1.0 + number, "done": False, "entries": [{}]}
+                said.setdefault(trial.trial_id, []).append(scheduler.on_trial_result(None, trial, result))
+    shorter, longer = study.arms
+    go_on, stop = TrialScheduler.CONTINUE, TrialScheduler.STOP
+    assert said[f"{longer.name}-0"] == [go_on, go_on]
+    assert said[f"{longer.name}-3"][0] == stop
+    assert said[f"{shorter.name}-0"] == [go_on, stop]  # all of its epochs
+
+
+def test_arms_that_choose_epochs_by_different_metrics_are_not_pruned(tmp_path):
+    path = tmp_path / "metrics.yaml"
+    path.write_text(METRICS.replace("training.epochs: [8]", "evaluation.select: [accuracy]") + "pruning: wilcoxon\n")
+    with pytest.raises(StudyError, match="pruning compares arms by the metric that chooses their epochs: accuracy"):
+        load(path)
