@@ -13,7 +13,7 @@ from hail_study.data import Dataset, prepare, require_users
 from hail_study.execution.agenda import Agenda, Outcome
 from hail_study.execution.cluster import where
 from hail_study.execution.compilers import obstacle
-from hail_study.execution.notices import DataFiles, outdated
+from hail_study.execution.notices import DataFiles, outdated, overlooked
 from hail_study.execution.provenance import differs, provenance
 from hail_study.execution.running import tell, train
 from hail_study.execution.sampling import Tried
@@ -23,6 +23,7 @@ from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
 from hail_study.study.dependencies import unselected
+from hail_study.study.keys import digest
 from hail_study.study.load import place_of
 from hail_study.study.sections import without_password
 
@@ -144,10 +145,10 @@ def execute(
     taken = learned(study, record, trials)
     agenda = open_agenda(study, data, trials, _keys(study, rerun), taken.trials)
     finished = agenda.peek() is None and agenda.done
-    if finished and not record.left_open(study.file.name):
+    if finished and not overlooked(study, agenda, trials) and not record.left_open(study.file.name):
         return _report(study, record, directory, agenda)
     _check_compiler(study, address)
-    store = Store(storage(study.file.compute, directory))
+    store = Store(checkpoints(study, record, directory))
     store.check()
     for caution in filter(None, [*cautions(arm.configuration for arm in study.arms), differs()]):
         console.print(f"Caution: {caution}", style="yellow", highlight=False)
@@ -163,6 +164,8 @@ def execute(
             searcher = train(study, agenda, data, record, store, console, address, trials, session)
             spent, halted = "" if agenda.done else searcher.spent, searcher.halted
         record.spend(spent)
+        if agenda.reused:
+            record.ask(overlooked(study, agenda, record.trials(study.file.name)))
         ending = replace(_report(study, record, directory, agenda), spent=spent, halted=halted)
         if spent:
             record.describe(f"Ended early: {spent}.")
@@ -207,8 +210,23 @@ def _check_compiler(study: Study, address: str | None) -> None:
         raise StudyError([Problem(why, "compute.compile", place_of(study, ("compute", "compile")))])
 
 
+def checkpoints(study: Study, record: Record, directory: Path) -> str:
+    """A place of the study's own among the checkpoints of all that are kept there.
+
+    Trials of studies with the same base have the same keys. Each study forgets what its record has; in a place that is
+    not this directory's there may be studies of one name and several records.
+
+    Raises:
+        StudyError: As `storage`.
+    """
+    place, mark, options = storage(study.file.compute, directory).partition("?")
+    own = Path(place).is_relative_to(directory.resolve())
+    name = study.file.name if own else f"{study.file.name}-{digest(record.location.tracking, 8)}"
+    return f"{place.rstrip('/')}/{name}{mark}{options}"
+
+
 def storage(compute: Compute, directory: Path) -> str:
-    """Where a study's checkpoints are kept: a URI, or a folder made absolute.
+    """Where checkpoints are kept, each study's in a place of its own: a URI, or a folder made absolute.
 
     Raises:
         StudyError: `HAIL_STORAGE` holds a password, which messages would show.

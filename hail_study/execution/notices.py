@@ -7,6 +7,7 @@ import pandas as pd
 
 from hail_study.execution.agenda import Agenda
 from hail_study.execution.version import training_version
+from hail_study.report.trials import select
 from hail_study.study import FileData, Study
 
 
@@ -28,6 +29,22 @@ def outdated(study: Study, agenda: Agenda, trials: pd.DataFrame) -> Iterator[str
             yield f"{arm.name}: the data changed since its {len(ours)} recorded trials, which no longer count"
         elif len(ours) and other_code == len(ours):
             yield f"{arm.name}: the training code changed since its {len(ours)} recorded trials, which no longer count"
+
+
+def overlooked(study: Study, agenda: Agenda, trials: pd.DataFrame) -> list[str]:
+    """Keys of recorded trials that the agenda reuses, and that a report would leave out for those of another form.
+
+    A study that goes back to an earlier setting trains nothing: what was started last is not what it asks for.
+
+    Args:
+        study: What is run.
+        agenda: Of it.
+        trials: From `Record.trials`.
+    """
+    if not len(trials):
+        return []
+    kept, _ = select(trials, study)
+    return sorted(agenda.reused.difference(kept["key"]))
 
 
 class DataFiles:

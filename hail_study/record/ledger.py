@@ -1,7 +1,7 @@
 """What happens in a study, written to MLflow as nested runs: study, arms, trials."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -72,6 +72,8 @@ class Ledger:
     ) -> None:
         """Open the study's experiment and its run, and a run for each arm, whose data are its input."""
         self._begun = Runs(self._connection, self._reader, study)
+        for stray in self._runs.strays:
+            self._runs.close(stray, "KILLED", timestamp)
         self._inherited = tags.inherited(provenance)
         self._inputs = {one.fingerprint: inputs.of(one) for one in data.values()}
         self._root = study.file.name
@@ -124,6 +126,11 @@ class Ledger:
         """Say on the study's run how many trials were trained together, and why."""
         self._runs.label(self._study_run(), {names.PACK: trials})
 
+    def ask(self, keys: Sequence[str], timestamp: int) -> None:
+        """Say on the runs of trials that the study, as it is now, asks for them."""
+        for run in filter(None, (self._runs.get(("trial", key)) for key in keys)):
+            self._runs.label(run, {names.ASKED: str(timestamp)})
+
     def log_model(self, run_id: str, name: str, folder: Path) -> str:
         """Keep a model beside the run that made it; see `hail_study.record.models.log`."""
         return models.log(self._connection.client, run_id, name, folder)
@@ -143,6 +150,8 @@ class Ledger:
         if self._begun is None:
             return
         self.flush()
+        for trial in self._open.values():
+            self._runs.close(trial.run, "KILLED", timestamp)
         self._open.clear()
         for kind in ("trial", "arm", "study"):
             final = "KILLED" if kind == "trial" else _MLFLOW_STATUS[status]

@@ -35,6 +35,7 @@ PROTOCOL: Final = "hail.protocol"
 CAUTION: Final = "hail.caution"
 SPENT: Final = "hail.spent"
 PACK: Final = "hail.pack"
+ASKED: Final = "hail.asked"
 
 MODEL: Final = "hail.model"
 

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -144,6 +144,13 @@ class Record:
         """Keep which budget ended the study, in words; empty where none did. The tag `hail.spent` of its run has it."""
         self._writer.put(partial(self._ledger.spend, budget))
 
+    def ask(self, keys: Sequence[str]) -> None:
+        """Keep that the study, as it is now, asks for trials that were recorded for an earlier form of it.
+
+        The column `asked` of `trials` is then later than `started`, and a report prefers them to those of other forms.
+        """
+        self._writer.put(partial(self._ledger.ask, list(keys), self._starting()))
+
     def pack(self, trials: str) -> None:
         """Keep how many trials one process trains together, in words: the tag `hail.pack` of the study's run."""
         self._writer.put(partial(self._ledger.pack, trials))
@@ -201,9 +208,10 @@ class Record:
 
         Returns:
             Columns: run_id, key, arm_key, arm, phase, seed, number, status ("finished", "failed", "pruned", "running",
-            "interrupted"), fingerprint, code, started, epochs, seconds, error, hyperparameters (dict), schedule (list
-            of [until epoch, hyperparameters] that came before), configuration (dict) if asked for, and one per final
-            metric ("validation/ndcg@10", "test/ndcg@10", "test/peer_0/ndcg@10", ...).
+            "interrupted"), fingerprint, code, started, asked (when a study last wanted it, see `ask`), epochs, seconds,
+            error, hyperparameters (dict), schedule (list of [until epoch, hyperparameters] that came before),
+            configuration (dict) if asked for, and one per final metric ("validation/ndcg@10", "test/ndcg@10",
+            "test/peer_0/ndcg@10", ...).
         """
         from hail_study.record import frames
 

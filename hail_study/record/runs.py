@@ -26,7 +26,11 @@ Identity = tuple[str, str]
 
 
 class Runs:
-    """The runs of one study. Used by one thread."""
+    """The runs of one study. Used by one thread.
+
+    Attributes:
+        strays: Runs that were left open and do not count, as another one with their identity does.
+    """
 
     def __init__(self, connection: Connection, reader: Reader, study: "Study") -> None:
         self._connection = connection
@@ -48,6 +52,7 @@ class Runs:
         current = [run for run in runs if names.SUPERSEDED not in run.tags]
         current.sort(key=lambda run: (run.status == "FINISHED", run.started))
         self._index = {_identity(run): run for run in current}
+        self.strays = [run for run in current if run.status == "RUNNING" and self._index[_identity(run)] is not run]
 
     def get(self, identity: Identity) -> StoredRun | None:
         """The run with this identity, or `None`."""

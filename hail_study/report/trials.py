@@ -35,27 +35,29 @@ def _wanted(rows: pd.DataFrame, study: "Study") -> pd.Series:
 
 
 def _latest_version(rows: pd.DataFrame) -> pd.Series:
-    """Which rows belong to the latest code, to their arm's latest data and, when confirming, its latest choice."""
+    """Which rows are of the latest code, their arm's latest data, and its latest choice or search."""
     if not len(rows):
         return pd.Series(False, rows.index)
+    arms, numbers = rows["arm_key"], rows["arm_key"] + " " + rows["number"].map(str)
     current = rows["code"].eq(_in_order(rows)["code"].iloc[-1])
-    baseline, confirm = rows["phase"] == "baseline", rows["phase"] == "confirm"
-    current &= baseline | rows["fingerprint"].eq(_last_of(rows, rows["fingerprint"], current & ~baseline))
+    baseline, confirm, search = (rows["phase"] == phase for phase in ("baseline", "confirm", "search"))
+    current &= baseline | rows["fingerprint"].eq(_last_of(arms, rows, rows["fingerprint"], current & ~baseline))
+    current &= ~search | rows["key"].eq(_last_of(numbers, rows, rows["key"], current & search))
     choice = rows["hyperparameters"].map(_canonical)
     if "schedule" in rows:
         choice += rows["schedule"].map(repr)
-    return current & (~confirm | choice.eq(_last_of(rows, choice, current & confirm)))
+    return current & (~confirm | choice.eq(_last_of(arms, rows, choice, current & confirm)))
 
 
-def _last_of(rows: pd.DataFrame, values: pd.Series, among: pd.Series) -> pd.Series:
-    """For each row, the last started value among the rows of its arm."""
-    last = values[_in_order(rows[among]).index].groupby(rows["arm_key"]).last()
-    return rows["arm_key"].map(last)
+def _last_of(groups: pd.Series, rows: pd.DataFrame, values: pd.Series, among: pd.Series) -> pd.Series:
+    """For each row, the value that was asked for last among the rows of its group."""
+    last = values[_in_order(rows[among]).index].groupby(groups).last()
+    return groups.map(last)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order they were started; the record's own order where it does not say."""
-    return rows.sort_values("started", kind="stable") if "started" in rows else rows
+    """Rows in the order in which they were asked for; the record's own order where it does not say."""
+    return rows.sort_values("asked", kind="stable") if "asked" in rows else rows
 
 
 def _one_run_per_trial(rows: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hail_study.data import Dataset, Prepared, prepare
 from hail_study.record import Record
+from hail_study.report.trials import select
 from hail_study.serving.folder import CARD, CONFIGURATION, ITEMS, WEIGHTS
 from hail_study.study import Arm, Configuration, Study
 from hail_study.study.measures import sign
@@ -61,9 +62,8 @@ def choose(study: Study, trials: pd.DataFrame, arm: str | None = None) -> Choice
         KeyError: There is no such arm.
     """
     wanted = [study.arm(arm)] if arm else list(study.arms)
-    rows = trials[(trials["phase"] == "confirm") & (trials["status"] == "finished")]
-    if len(rows):
-        rows = rows[rows["code"].eq(rows["code"].iloc[-1])]
+    rows, _ = select(trials, study) if len(trials) else (trials, 0)
+    rows = rows[(rows["phase"] == "confirm") & (rows["status"] == "finished")]
     metric = study.reference.configuration.evaluation.select
     column = f"validation/{metric}"
     scores = {one.key: rows.loc[rows["arm_key"] == one.key, column] for one in wanted if column in rows}

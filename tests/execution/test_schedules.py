@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
@@ -21,6 +22,7 @@ from hail_study.execution.tune import scheduler_for
 from hail_study.record import Record
 from hail_study.report import results
 from hail_study.report.write import written
+from hail_study.serving.export import choose
 from hail_study.study import StudyError, TrialSpec, load
 
 pytestmark = pytest.mark.ray
@@ -85,6 +87,22 @@ def test_schedulers_stop_search_trials_and_no_others(run, scheduler):
     assert set(search["status"]) == {"finished", "pruned"}
     assert set(confirm["status"]) == {"finished"}
     assert (search.loc[search["status"] == "pruned", "epochs"] < 9).all()
+
+
+def test_a_study_that_goes_back_to_an_earlier_setting_reports_what_that_chose(run):
+    """Its trials are all recorded, and started before those of the setting in between."""
+    few, many, again = (run(f"search.trials={count}") for count in (2, 6, 2))
+
+    def means(ending):
+        return [row.means["ndcg@10"].estimate for row in ending.table.arms]
+
+    assert means(few[0]) != means(many[0])
+    assert means(again[0]) == means(few[0])
+    assert len(again[1]) == len(many[1])  # nothing was trained
+    of_two, of_six = load(Path("scheduled.yaml"), ["search.trials=2"]), load(Path("scheduled.yaml"))
+    chosen = choose(of_two, again[1], "reference").value
+    assert chosen == choose(of_two, few[1], "reference").value
+    assert chosen != choose(of_six, many[1], "reference").value
 
 
 def test_a_population_is_trained_round_by_round_and_its_schedule_recorded(run):

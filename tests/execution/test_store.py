@@ -5,9 +5,10 @@ from uuid import uuid4
 import pytest
 from pyarrow import fs
 
-from hail_study.execution.driver import storage
+from hail_study.execution.driver import checkpoints, storage
 from hail_study.execution.store import Fenced, Store, StoreFull
-from hail_study.study import Compute, StudyError
+from hail_study.record import Record
+from hail_study.study import Compute, Study, StudyError, StudyFile
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -144,3 +145,21 @@ def test_a_store_named_by_the_environment_must_hold_no_password(monkeypatch, tmp
     assert "sec/ret" not in str(refused.value)
     monkeypatch.setenv("HAIL_STORAGE", "s3://bucket/folder")
     assert storage(Compute(), tmp_path) == "s3://bucket/folder"
+
+
+def test_every_study_keeps_its_checkpoints_in_a_place_of_its_own(tmp_path, monkeypatch):
+    """Also two of one name with records of their own, where they share a place."""
+    monkeypatch.delenv("HAIL_STORAGE", raising=False)
+
+    def place(name, folder, **compute):
+        study = Study(StudyFile(name=name, compute=Compute(**compute)), folder / "study.yaml", "", ())
+        return checkpoints(study, Record(study.file.record, folder), folder)
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert place("one", here) == f"{here}/.hail/one"
+    assert place("two", here) == f"{here}/.hail/two"
+    shared = {place("one", folder, storage="s3://bucket/hail") for folder in (here, there)}
+    assert len(shared) == 2
+    assert all(one.startswith("s3://bucket/hail/one-") for one in shared)
+    assert place("one", here, storage="s3://bucket/hail/?region=x").endswith("?region=x")
+    assert place("one", here, storage=str(there)) != place("one", there, storage=str(there))

@@ -200,3 +200,34 @@ def test_one_process_at_a_time_runs_a_study(make_record: Any, make_study: Any) -
     first.end("finished")
     second.begin(make_study(), {})
     second.end("finished")
+
+
+def test_an_interrupted_repetition_of_a_finished_trial_is_closed(make_record: Any, make_study: Any, make_trial: Any):
+    """Its first run counts on; the second is no running trial for ever."""
+    spec = make_trial()
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(spec)
+    first.finish(spec.key, "finished", {}, None)
+    first.start(spec)  # as `--rerun` does
+    first.end("interrupted")
+    assert statuses(first) == ["FINISHED", "KILLED"]
+    assert not make_record().left_open("tiny")
+
+
+def test_a_repetition_that_was_killed_is_closed_by_whoever_comes_next(
+    make_record: Any, make_study: Any, make_trial: Any
+) -> None:
+    spec = make_trial()
+    first = make_record()
+    first.begin(make_study(), {})
+    first.start(spec)
+    first.finish(spec.key, "finished", {}, None)
+    first.start(spec)
+    crash(first)
+    second = make_record()
+    assert second.left_open("tiny")
+    second.begin(make_study(), {})
+    second.end("finished")
+    assert statuses(second) == ["FINISHED", "KILLED"]
+    assert second.finished("tiny") == {spec.key}

@@ -41,10 +41,10 @@ def test_versions_of_an_arm_are_never_mixed(study, record, make_ranks, changed) 
     assert found.superseded >= 5
 
 
-def test_the_latest_start_decides_which_version_counts(study, record, make_ranks) -> None:
+def test_what_was_asked_for_last_decides_which_version_counts(study, record, make_ranks) -> None:
     for row in record.rows:
-        row["started"] = 2
-    record.add(study.arms[1], 0, ranks=make_ranks(0.9, 0), key="older", code="b" * 16, started=1)
+        row["asked"] = 2
+    record.add(study.arms[1], 0, ranks=make_ranks(0.9, 0), key="older", code="b" * 16, asked=1)
     found = results(record, study)
     assert found.superseded == 1
     assert len(found.finished(study.arms[1])) == 5
