@@ -1,9 +1,16 @@
 """`cluster.yaml` without an account: against Ray's schema, and bootstrapped against a mocked EC2, IAM and S3."""
 
+import contextlib
 import copy
 import json
+import os
+import signal
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -122,3 +129,90 @@ def test_every_shell_line_is_valid_bash(config):
                     read = subprocess.run(["bash", "-n", "-c", f"true && ({line})"], capture_output=True, text=True)
                     assert (read.returncode, read.stderr) == (0, ""), line
     subprocess.run(["bash", "-n", ROOT / "deploy" / "aws" / "prepare.sh"], check=True)
+
+
+@pytest.fixture
+def head(tmp_path):
+    """A home of a head: runs a command in it as `ray up` does, with stand-ins for programs, and counts their starts."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (tmp_path / ".bashrc").write_text(f"export PATH={programs}:$PATH\n")
+
+    def stand_in(name, *lines):
+        script = ["#!/bin/sh", f'echo "$$ $@" >> {tmp_path}/{name}.started', *lines]
+        (programs / name).write_text("\n".join(script) + "\n")
+        (programs / name).chmod(0o755)
+
+    def run(command):
+        words = f"source ~/.bashrc; export OMP_NUM_THREADS=1 && ({command})"
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        environment = os.environ | {"HOME": str(tmp_path)}
+        call = ["bash", "--login", "-c", "-i", words]
+        return subprocess.run(call, env=environment, start_new_session=True, timeout=60, check=False, **settings)
+
+    def starts(name):
+        found = tmp_path / f"{name}.started"
+        return [line.partition(" ")[2] for line in found.read_text().splitlines()] if found.exists() else []
+
+    yield SimpleNamespace(stand_in=stand_in, run=run, starts=starts, home=tmp_path)
+    for found in tmp_path.glob("*.started"):
+        for line in found.read_text().splitlines():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+def the_command(config, words):
+    (line,) = [line for line in config["head_start_ray_commands"] if words in line]
+    return line
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def answers(port):
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_mlflow_is_started_where_none_answers_and_once(config, head):
+    port = free_port()
+    serve = f'exec {sys.executable} -m http.server --bind 127.0.0.1 {port} > "$HOME/served" 2>&1'
+    head.stand_in("mlflow", serve)
+    command = the_command(config, "mlflow server").replace("5000", str(port))
+    head.run(command)
+    eventually(lambda: answers(port))
+    head.run(command)
+    time.sleep(0.5)
+    (start,) = head.starts("mlflow")
+    assert start.startswith(f"server --host 127.0.0.1 --port {port} --serve-artifacts --backend-store-uri postgresql:")
+
+
+def test_the_idle_loop_is_started_once(config, head):
+    head.stand_in("sleep", "exec /bin/sleep 600")
+    command = the_command(config, "shutdown")
+    for _ in range(2):
+        assert head.run(command).returncode == 0
+        eventually(lambda: head.starts("sleep"))
+    time.sleep(0.5)
+    assert head.starts("sleep") == ["60"]
+
+
+@pytest.mark.parametrize(("studies", "ends"), [(0, True), (1, False)], ids=["no study", "a study"])
+def test_a_head_on_which_nothing_runs_for_two_hours_stops(config, head, studies, ends):
+    """Each minute of the loop is three hours here, and there are three of them."""
+    head.stand_in("sleep", 'touch -d "3 hours ago" ~/.busy', f"test $(wc -l < {head.home}/sleep.started) -le 3")
+    head.stand_in("pgrep", f"test {studies} = 1")
+    head.stand_in("sudo", "exit 0")
+    head.run(the_command(config, "shutdown"))
+    eventually(lambda: len(head.starts("sleep")) == 4)
+    assert head.starts("sudo") == ["shutdown -h now"] * 3 * ends
