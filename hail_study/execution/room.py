@@ -67,7 +67,7 @@ class Room:
         return self._fits
 
     def _fitting(self, resources: Mapping[str, float]) -> int:
-        return min(int(resources.get(name, 0) / amount + 1e-9) for name, amount in self._wanted.items())
+        return min(_times(name, amount, resources.get(name, 0)) for name, amount in self._wanted.items())
 
     def wait(self, seconds: float, say: Callable[[str], None]) -> None:
         """Return as soon as a trial fits.
@@ -137,6 +137,13 @@ class Room:
         text = f"a trial needs {need}, the cluster has " + " and ".join(_amount(*item) for item in have.items())
         spread = all(have[name] >= amount for name, amount in wanted.items())
         return f"{text}, but no node of it has that alone" if spread else text
+
+
+def _times(name: str, amount: float, there: float) -> int:
+    """How often an amount fits; Ray gives a fraction of a GPU within one GPU."""
+    if name == "GPU" and amount < 1:
+        return int(there) * int(1 / amount + 1e-9)
+    return int(there / amount + 1e-9)
 
 
 def _nodes() -> list[dict[str, Any]]:

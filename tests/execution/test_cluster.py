@@ -1,7 +1,7 @@
 import pytest
 
 from hail_study.execution.cluster import cluster
-from hail_study.execution.room import NoCluster
+from hail_study.execution.room import NoCluster, Room
 from hail_study.study import Compute
 
 
@@ -24,3 +24,11 @@ def test_a_ray_that_was_there_before_is_left_running(local_ray):
     with cluster(Compute()):
         pass
     assert ray.is_initialized()
+
+
+@pytest.mark.parametrize(("gpus", "slots"), [(0.4, 4), (0.6, 2), (0.1, 20), (0.3333, 6), (0.5, 4), (1, 2), (2, 1)])
+def test_a_fraction_of_a_gpu_is_of_one_gpu(monkeypatch, gpus, slots):
+    node = {"Alive": True, "Resources": {"CPU": 64, "GPU": 2}}
+    monkeypatch.setattr("hail_study.execution.room._nodes", lambda: [node])
+    room = Room(Compute(gpus=gpus), grows=False)
+    assert (room.slots, room.hosts) == (slots, slots)

@@ -23,6 +23,7 @@ def matches(line: str, beginning: str) -> bool:
         ("base: {peers: {count: true}}", "2:23: base.peers.count: must be a whole number, not true"),
         ("base: {peers: {count: 0}}", "2:23: base.peers.count: must be at least 1, not 0"),
         ("compute: {pack: many}", "2:17: compute.pack: must be a number of trials or `auto`"),
+        ("compute: {gpus: 1.5}", "2:17: compute.gpus: must be a whole number above 1"),
         ("compute: {pack: 0}", "2:17: compute.pack: must be at least 1, not 0"),
         ("base: {peers: 3}", "2:15: base.peers: must be a mapping, not 3"),
         ("base: {training: {clip: .inf}}", "2:25: base.training.clip: must be finite"),

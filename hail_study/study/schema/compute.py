@@ -2,13 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from hail_study.study.sections import Positive, Section, Uri
 
 
 def _pack_form(given: Any) -> str | None:
     return "text" if given == "auto" else "number" if type(given) is int else None
+
+
+def _check_gpus(value: float) -> float:
+    """Ray gives fractions of one GPU only."""
+    if value > 1 and not value.is_integer():
+        raise PydanticCustomError("gpus", "must be a whole number above 1")
+    return value
 
 
 class Compute(Section):
@@ -18,7 +26,9 @@ class Compute(Section):
         "local"
     )
     cpus: Annotated[Positive, Field(description="CPUs of one trial.")] = 1
-    gpus: Annotated[float, Field(ge=0, description="GPUs of one trial; fractions share a GPU.")] = 0
+    gpus: Annotated[
+        float, Field(ge=0, description="GPUs of one trial; fractions share a GPU."), AfterValidator(_check_gpus)
+    ] = 0
     concurrent: Annotated[int | None, Field(ge=1, description="Trials at a time; default: as many as fit.")] = None
     memory: Annotated[float | None, Field(gt=0, description="GB of memory that one trial reserves.")] = None
     resources: Annotated[
