@@ -14,9 +14,10 @@ from typing import Final, Literal
 
 from hail_study.execution.population import Population
 from hail_study.execution.pruning import PruningPlan
-from hail_study.execution.sampling import Proposals, Tried, better_if_less, measurement
+from hail_study.execution.sampling import Proposals, Tried, measurement
 from hail_study.execution.seeds import SeedPlan
 from hail_study.study import Arm, Configuration, Study, TrialSpec, Value, configure
+from hail_study.study.measures import less_is_searched_for
 from hail_study.study.schema import Pbt
 
 Status = Literal["finished", "pruned", "failed"]
@@ -130,7 +131,7 @@ class ArmAgenda:
         assert self._proposals is not None
         name = self._proposals.objectives[0]
         value = measurement(self._tried(spec).measured, name)
-        return None if value is None else -value if better_if_less(name) else value
+        return None if value is None else -value if less_is_searched_for(name) else value
 
     def _excess(self, spec: TrialSpec) -> float:
         assert self._proposals is not None

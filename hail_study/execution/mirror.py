@@ -7,8 +7,9 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from hail_study.execution.agenda import Outcome
-from hail_study.execution.sampling import better_if_less, distribution, measurement
+from hail_study.execution.sampling import distribution, measurement
 from hail_study.study import Study, TrialSpec
+from hail_study.study.measures import less_is_searched_for
 
 _log = logging.getLogger(__name__)
 _KEY = "hail.key"
@@ -78,6 +79,6 @@ class Mirror:
         return optuna.create_study(
             storage=self._storage,
             study_name=f"{self._study.file.name}/{spec.arm_name}",
-            directions=["minimize" if better_if_less(name) else "maximize" for name in names],
+            directions=["minimize" if less_is_searched_for(name) else "maximize" for name in names],
             load_if_exists=True,
         )

@@ -35,7 +35,7 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hail_study.study import Choices, Range, Search, Value, active
-from hail_study.study.measures import sign
+from hail_study.study.measures import less_is_searched_for
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -83,11 +83,6 @@ def measurement(measured: Mapping[str, float], name: str) -> float | None:
     return measured.get(f"validation/{name}", measured.get(name))
 
 
-def better_if_less(name: str) -> bool:
-    """Whether a search prefers less of a measurement: errors and costs."""
-    return sign(name) < 0 or name in ("seconds", "seconds_per_epoch", "parameters", "epochs")
-
-
 def distribution(dimension: Range | Choices) -> BaseDistribution:
     """Optuna's form of one search dimension."""
     if isinstance(dimension, Choices):
@@ -119,7 +114,7 @@ class Proposals:
         self._distributions = {factor: distribution(dimension) for factor, dimension in space.items()}
         self._keeps_state = settings.sampler in _WITH_STATE
         self._study = optuna.create_study(
-            directions=["minimize" if better_if_less(name) else "maximize" for name in self.objectives],
+            directions=["minimize" if less_is_searched_for(name) else "maximize" for name in self.objectives],
             sampler=self._sampler(seed_of(settings.seed, arm)),
         )
         self._asked: dict[int, optuna.Trial] = {}

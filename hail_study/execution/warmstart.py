@@ -8,6 +8,7 @@ import pandas as pd
 
 from hail_study.execution.sampling import Tried
 from hail_study.study import Arm, Study
+from hail_study.study.measures import SEARCHED_COSTS
 from hail_study.study.space import contains
 
 
@@ -65,7 +66,7 @@ def _tried(row: Mapping[Any, Any]) -> Tried:
     measured = {
         str(name): float(value)
         for name, value in row.items()
-        if isinstance(value, float) and (str(name).startswith("validation/") or name in ("seconds", "parameters"))
+        if isinstance(value, float) and (str(name).startswith("validation/") or name in SEARCHED_COSTS)
     }
     return Tried(row["hyperparameters"], measured | {"epochs": float(row["epochs"])})
 

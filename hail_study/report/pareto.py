@@ -1,27 +1,20 @@
 """Search trials that no other of their arm beats in all of several objectives."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from hail_study.report.read import Results
-from hail_study.study.measures import lower_is_better
-
-_COSTS: Final = ("seconds", "seconds_per_epoch", "parameters", "epochs")
+from hail_study.study.measures import less_is_searched_for
 
 
 def objectives(results: Results) -> list[str]:
     """What the study searches for together; empty where it is one measurement or nothing."""
     search = results.study.file.search
     return list(search.objectives) if search and len(search.objectives) > 1 else []
-
-
-def less_is_better(objective: str) -> bool:
-    """Whether a search prefers less of a measurement: errors and costs."""
-    return objective in _COSTS or lower_is_better(objective)
 
 
 def pareto(results: Results) -> pd.DataFrame:
@@ -47,7 +40,7 @@ def _arm(results: Results, key: str, name: str, names: Sequence[str]) -> pd.Data
     trials = trials.loc[values.index]
     confirmed = results.finished(arm)["hyperparameters"]
     chosen = confirmed.iloc[0] if len(confirmed) else None
-    signed = values * [-1 if less_is_better(one) else 1 for one in names]
+    signed = values * [-1 if less_is_searched_for(one) else 1 for one in names]
     head = pd.DataFrame({"arm": name, "number": trials["number"].astype(int)}, index=values.index)
     head["front"] = front(signed.to_numpy(dtype=float))
     head["chosen"] = [one == chosen for one in trials["hyperparameters"]]
@@ -88,5 +81,5 @@ def rows(results: Results) -> list[dict[str, Any]]:
             "hyperparameters": {k: v for k, v in trial.items() if k not in fixed and v == v},
         }
         for _, ours in frame[frame["front"]].groupby("arm", sort=False)
-        for trial in ours.sort_values(names[0], ascending=less_is_better(names[0])).to_dict("records")
+        for trial in ours.sort_values(names[0], ascending=less_is_searched_for(names[0])).to_dict("records")
     ]

@@ -14,13 +14,13 @@ from hail_study.study.dependencies import sources_of, unfit
 from hail_study.study.errors import Problem, StudyError
 from hail_study.study.factors import ABSENT, flatten, level, replaced, unknown_factor
 from hail_study.study.keys import arm_key
-from hail_study.study.measures import diagnostic_of, is_cost, measures
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
+from hail_study.study.schema.search import limited
 from hail_study.study.sections import Changes, Value, as_set
 from hail_study.study.space import Space, level_paths, probes, space_of
-from hail_study.study.tasks import misfits, task_of
+from hail_study.study.tasks import misfits, unmeasured, unsearchable, unvalidated
 
 
 def reference_of(file: StudyFile) -> Configuration:
@@ -91,7 +91,9 @@ class Expansion:
         self._check_file(configuration, declaration)
         self._check_task(configuration, declaration)
         space = space_of(configuration, self._searched, declaration.changes)
-        self._check_space(configuration, declaration, space)
+        if space:
+            self._check_space(configuration, declaration, space)
+            self._check_measurements(configuration)
         settled = canonical(configuration, free=space)
         pinned = self._pinned(settled, declaration.changes)
         return Candidate(declaration, configuration, settled, space, pinned, arm_key(settled, self._reference, pinned))
@@ -140,22 +142,23 @@ class Expansion:
         """The levels and the metrics must suit the task that the data set."""
         problems = [Problem(reason, factor) for factor, reason in misfits(configuration)]
         self._problems.add_arm(declaration, problems)
-        task = task_of(configuration.data)
-        selects = configuration.evaluation.select
-        if not measures(task, selects) or diagnostic_of(selects):
-            message = f"{selects} is no metric of {configuration.data.source} data that could choose an epoch"
+        if message := unvalidated(configuration, configuration.evaluation.select):
             self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         if self._file.pruned and selects != self._base.evaluation.select:
             message = f"pruning compares arms by the metric that chooses their epochs: {selects} is not the reference's"
             self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         for index, metric in enumerate(self._file.metrics.report):
-            if not measures(task, metric) and not is_cost(metric):
-                message = f"{metric} is no metric of {configuration.data.source} data"
+            if message := unmeasured(configuration, metric):
                 self._problems.add(("metrics", "report", index), message, once=metric)
-            needed = diagnostic_of(metric)
-            if needed and needed not in configuration.evaluation.diagnostics:
-                message = f"{metric} is measured by the diagnostic {needed}: add it to metrics.diagnostics"
-                self._problems.add(("metrics", "report", index), message, once=metric)
+
+    def _check_measurements(self, configuration: Configuration) -> None:
+        """What the search looks at must be measured by a search trial."""
+        assert self._file.search is not None
+        named = {"objectives": self._file.search.objectives, "constraints": map(limited, self._file.search.constraints)}
+        for section, measurements in named.items():
+            for index, measurement in enumerate(measurements):
+                if message := unsearchable(configuration, measurement):
+                    self._problems.add(("search", section, index), message, once=measurement)
 
     def _check_space(self, configuration: Configuration, declaration: Declaration, space: Space) -> None:
         """Levels that are possible in themselves must be possible in the arm."""

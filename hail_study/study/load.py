@@ -17,6 +17,7 @@ from hail_study.study.problems import Problems
 from hail_study.study.salvage import sound_part, validated
 from hail_study.study.schema import StudyFile
 from hail_study.study.search import checked_space
+from hail_study.study.tasks import unmeasured
 
 _FOR_BASE: Final = frozenset({"base", "data", "metrics"})
 
@@ -42,6 +43,7 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, check_data: bool = 
     problems = Problems(document, sound_base=not bad & _FOR_BASE)
     searched = checked_space(file.search, reference_of(file), problems)
     arms = Expansion(file, searched, problems, check_data=check_data and problems.sound_base).arms()
+    _check_effects(file, arms, problems)
     claims = () if bad.intersection(SECTIONS) else _claims(file, arms, problems)
     if wrong or problems:
         raise StudyError([*wrong, *problems])
@@ -98,6 +100,14 @@ def _place(document: Document, finding: Finding) -> Place:
     return document.place(finding.path, key=finding.at_key)
 
 
+def _check_effects(file: StudyFile, arms: tuple[Arm, ...], problems: Problems) -> None:
+    """A smallest effect is of a metric that some arm is tested by; those that are reported are checked with it."""
+    for metric in set(file.metrics.smallest_effect).difference(file.metrics.report):
+        reasons = [unmeasured(arm.configuration, metric) for arm in arms]
+        if reasons and all(reasons):
+            problems.add(("metrics", "smallest_effect", metric), reasons[0], at_key=True)
+
+
 def _claims(file: StudyFile, arms: tuple[Arm, ...], problems: Problems) -> tuple[Claim, ...]:
     names = {name: arm.name for name, arm in by_name(arms).items()}
     if problems:  # arms that could not be built have names all the same
@@ -108,7 +118,17 @@ def _claims(file: StudyFile, arms: tuple[Arm, ...], problems: Problems) -> tuple
             claim = parse_claim(text, file.metrics.primary, names)
             if claim.kind == "interaction" and not problems and not crossed(arms, *claim.factors):
                 raise ClaimError(f"no arms cross {' and '.join(claim.factors)}: declare them in `cross`")
+            if claim.metric not in file.metrics.report:
+                _check_measured(claim, arms)
             claims.append(claim)
         except ClaimError as error:
             problems.add(("claims", index), str(error))
     return tuple(claims)
+
+
+def _check_measured(claim: Claim, arms: tuple[Arm, ...]) -> None:
+    """The arms that a claim is about must be tested by its metric."""
+    for arm in arms:
+        reason = unmeasured(arm.configuration, claim.metric)
+        if reason and (claim.kind == "interaction" or arm.name in (claim.left, claim.right)):
+            raise ClaimError(reason)

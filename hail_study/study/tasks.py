@@ -6,7 +6,9 @@ from typing import Final
 from hail_study.study import catalogue
 from hail_study.study.canonical import matters
 from hail_study.study.configuration import Configuration, Data
+from hail_study.study.errors import did_you_mean
 from hail_study.study.factors import differing
+from hail_study.study.measures import SEARCHED_COSTS, diagnostic_of, is_cost, measures, validated
 
 ONCE: Final = ("gru4rec", "lrurec")
 """Encoders that can be differentiated once."""
@@ -19,6 +21,35 @@ def task_of(data: Data) -> str:
     """The task that data set: by their source, and for interactions by how many next items are asked for."""
     task = catalogue.TASKS_OF.get(data.source, "next-item")
     return "sets" if task == "next-item" and getattr(data, "targets", 1) > 1 else task
+
+
+def unmeasured(configuration: Configuration, metric: str) -> str:
+    """Why the tests of an arm do not give a metric; empty where they do."""
+    task, needed = task_of(configuration.data), diagnostic_of(metric)
+    if not measures(task, metric) and not is_cost(metric):
+        return f"{metric} is no metric of {configuration.data.source} data" + did_you_mean(metric, validated(task))
+    if needed and needed not in configuration.evaluation.diagnostics:
+        return f"{metric} is measured by the diagnostic {needed}: add it to metrics.diagnostics"
+    return ""
+
+
+def unvalidated(configuration: Configuration, metric: str) -> str:
+    """Why a metric cannot choose an epoch of an arm; empty where it can."""
+    task, source = task_of(configuration.data), configuration.data.source
+    if metric in validated(task):
+        return ""
+    if measures(task, metric):
+        return f"{metric} is measured at the test alone; validation data give {', '.join(validated(task))}"
+    return f"{metric} is no metric of {source} data that could choose an epoch" + did_you_mean(metric, validated(task))
+
+
+def unsearchable(configuration: Configuration, measurement: str) -> str:
+    """Why a search cannot look at a measurement of an arm's trials; empty where it can."""
+    known = (*validated(task_of(configuration.data)), *SEARCHED_COSTS)
+    if measurement in known:
+        return ""
+    likely = did_you_mean(measurement, known) or f": it may be one of {', '.join(known)}"
+    return f"{measurement} is not measured by a search trial on {configuration.data.source} data{likely}"
 
 
 def misfits(configuration: Configuration) -> Iterator[tuple[str, str]]:

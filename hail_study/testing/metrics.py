@@ -13,10 +13,10 @@ import torch
 from hail_study.data import Prepared, prepare, split
 from hail_study.models import PeerNetwork
 from hail_study.study import Configuration, catalogue
-from hail_study.study.measures import sign
+from hail_study.study.measures import RECORDED, sign
 from hail_study.testing.registering import registered
 from hail_study.training.evaluation import Evaluator
-from hail_study.training.metrics import ENDLESS, RECORDED, Ranking, Ranks, gains, summarise
+from hail_study.training.metrics import ENDLESS, Ranking, Ranks, gains, summarise
 
 Metric = str | Callable[[Ranks], npt.NDArray[Any]]
 """A name that study files may use (`ndcg@10`), or a function of ranks int32 [n], 1 the best, to gains [n]."""

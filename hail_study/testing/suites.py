@@ -15,13 +15,13 @@ from hail_study.objectives.couplings import Coupling
 from hail_study.objectives.items import ItemLoss
 from hail_study.study import catalogue
 from hail_study.study.configuration import Data
+from hail_study.study.measures import RECORDED
 from hail_study.testing import sources, tasks
 from hail_study.testing.auxiliaries import AUXILIARY_CHECKS
 from hail_study.testing.couplings import COUPLING_CHECKS, settings_of
 from hail_study.testing.encoders import ENCODER_CHECKS
 from hail_study.testing.losses import LOSS_CHECKS
 from hail_study.testing.metrics import METRIC_CHECKS
-from hail_study.training.metrics import RECORDED
 
 Check = Callable[[Any], None]
 

@@ -13,7 +13,7 @@ import torch
 from hail_study.data import Examples, Prepared, prepare
 from hail_study.data.sets import split_by_targets
 from hail_study.study import Configuration, StudyError, configure
-from hail_study.study.measures import measures
+from hail_study.study.measures import measures, validated
 from hail_study.study.tasks import misfits, task_of
 from hail_study.tasks import Diverged
 from hail_study.testing.factors import every_ignored
@@ -112,6 +112,7 @@ def metrics_are_known(configuration: Configuration) -> None:
     for name in (*validation, *outcomes.metrics()):
         own = re.sub(r"^peer_\d+/", "", name)
         assert measures(task, own), f"{name} is measured, and no metric that a study may name"
+        assert own in validated(task) or name not in validation, f"{name} is not said to be measured on validation data"
     assert all(np.isfinite(value) for value in validation.values()), "a validation metric is not finite"
     assert outcomes.files(), "nothing is kept of the single test examples"
 

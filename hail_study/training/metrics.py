@@ -8,12 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hail_study.study import catalogue
+from hail_study.study.measures import RECORDED
 
 Ranks = npt.NDArray[np.int32]
-
-RECORDED = ("hr@1", "hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
-"""Metrics every trial records; any other follows from the ranks, which are kept."""
-
 
 ENDLESS: Final = np.iinfo(np.int32).max
 STRATA: Final = {

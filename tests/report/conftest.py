@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from hail_study.study import Arm, Study, load
-from hail_study.training.metrics import RECORDED, summarise
+from hail_study.study.measures import RECORDED
+from hail_study.training.metrics import summarise
 
 STUDY = """\
 name: demo

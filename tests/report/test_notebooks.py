@@ -11,7 +11,8 @@ from nbclient import NotebookClient
 from hail_study.record import Record
 from hail_study.report import build_table, open_results
 from hail_study.study import Study, TrialSpec, configure, load
-from hail_study.training.metrics import RECORDED, summarise
+from hail_study.study.measures import RECORDED
+from hail_study.training.metrics import summarise
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "analysis").glob("*.ipynb"))

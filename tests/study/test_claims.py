@@ -34,6 +34,7 @@ def claims_of(study, *sentences: str):
         ("removing head lowers hr@10 by at least 0.005", ("reference", ">", "without head", "hr@10", 0.005)),
         ("removing coupling raises mrr", ("without coupling", ">", "reference", "mrr", 0)),
         ("adding size raises mrr", ("stripped + size", ">", "stripped", "mrr", 0)),
+        ("dml < reference on seconds", ("dml", "<", "reference", "seconds", 0)),
         ("adding  size   lowers mrr", ("stripped", ">", "stripped + size", "mrr", 0)),
     ],
 )
@@ -77,6 +78,13 @@ def test_interactions(study) -> None:
             "no arms cross encoder.blocks and peers.count: declare them in `cross`",
         ),
         ("interaction(encoder.blocks, training.batch) by at least 1", "an interaction has no margin"),
+        ("dml > reference on mse", "mse is no metric of planted data"),
+        ("removing head lowers f1", "f1 is no metric of planted data"),
+        ("interaction(encoder.blocks, training.batch) on f1", "f1 is no metric of planted data"),
+        (
+            "dml > reference on cold_found",
+            "cold_found is measured by the diagnostic cold-items: add it to metrics.diagnostics",
+        ),
         ("dml is best", "not a claim: write `a > b on ndcg@10`, `removing x lowers hr@10` or `interaction(f, g)`"),
     ],
 )

@@ -156,6 +156,53 @@ def test_a_wrong_search_space(errors, study, space: str, error: str | None) -> N
     assert matches(line, f"s.yaml:{error}")
 
 
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("objectives: [ndgc@10]", "4:16: search.objectives[0]: ndgc@10 is not measured by a search trial on planted"),
+        ("objectives: [ndcg@10, hr@7]", "4:25: search.objectives[1]: hr@7 is not measured by a search trial"),
+        ("objectives: [mse]", "4:16: search.objectives[0]: mse is not measured by a search trial on planted data"),
+        ("constraints: ['paramters <= 9']", "4:17: search.constraints[0]: paramters is not measured by a search trial"),
+        ("constraints: ['cold_found >= 0.1']", "4:17: search.constraints[0]: cold_found is not measured by a search"),
+    ],
+)
+def test_a_measurement_that_no_search_trial_gives(errors, setting: str, error: str) -> None:
+    (line,) = errors(f"search:\n  space: {{peers.alpha: [0.1, 0.5]}}\n  {setting}\nvary: {{peers.count: [2, 4]}}")
+    assert line.startswith(f"s.yaml:{error}")
+    if likely := {"ndgc@10": "ndcg@10", "paramters": "parameters"}.get(line.partition("]: ")[2].split()[0]):
+        assert line.endswith(f"; did you mean `{likely}`?")
+
+
+def test_what_a_search_may_look_at(study) -> None:
+    text = "search:\n  space: {peers.alpha: [0.1, 0.5]}\n"
+    costs = ("epochs", "parameters", "seconds", "seconds_per_epoch", "seconds_per_step", "updates")
+    limits = ", ".join(f"{name} <= 9" for name in (*costs, "hr@5"))
+    assert study(f"{text}  objectives: [{', '.join(costs)}, ndcg@5]\n  constraints: [{limits}]").reference.space
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "metrics: {smallest_effect: {accuracy: 0.1}}",
+            "2:29: metrics.smallest_effect.accuracy: accuracy is no metric",
+        ),
+        (
+            "metrics: {smallest_effect: {cold_found: 0.1}}",
+            "2:29: metrics.smallest_effect.cold_found: cold_found is measured by the diagnostic cold-items: add it",
+        ),
+        ("metrics: {primary: hr@7, report: [hr@7]}", "hr@7 is measured at the test alone; validation data give hr@1,"),
+        ("metrics: {primary: mse, report: [mse]}", "mse is no metric of planted data that could choose an epoch"),
+    ],
+)
+def test_a_metric_that_the_study_does_not_measure(errors, text: str, error: str) -> None:
+    assert any(error in line for line in errors(text))
+
+
+def test_effects_of_metrics_that_are_measured_and_not_reported(study) -> None:
+    assert study("metrics: {smallest_effect: {hr@7: 0.1, seconds: 3}}").file.metrics.smallest_effect
+
+
 def test_conditions_in_a_circle(errors) -> None:
     text = """
     search:

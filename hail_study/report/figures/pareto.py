@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from hail_study.report.figures.panels import grid, share_labels, title
 from hail_study.report.figures.style import BLUE, GREY, ORANGE, PAGE, style
-from hail_study.report.pareto import less_is_better, objectives, pareto
+from hail_study.report.pareto import objectives, pareto
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
+from hail_study.study.measures import less_is_searched_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,4 +52,4 @@ def _label(objective: str) -> str:
     name = (
         objective.replace("_", " ").capitalize() if "@" not in objective else f"{metric_name(objective)} (validation)"
     )
-    return f"{name}, {'less' if less_is_better(objective) else 'more'} is better"
+    return f"{name}, {'less' if less_is_searched_for(objective) else 'more'} is better"

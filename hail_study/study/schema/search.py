@@ -123,6 +123,11 @@ def _limit(text: str) -> str:
     return text
 
 
+def limited(constraint: str) -> str:
+    """The measurement that a constraint names."""
+    return re.split("<=|>=", constraint)[0].strip()
+
+
 class Search(Section):
     """Tuning of every arm separately, on validation data, with the same budget."""
 
