@@ -59,6 +59,8 @@ def matches(line: str, beginning: str) -> bool:
         ("vary: {data.source: [file]}", "2:22: vary.data.source[0]: arm `data.source=file`: data.path: missing"),
         ("seeds: []", "2:8: seeds: must not be empty"),
         ("seeds: [1, 1]", "2:8: seeds: 1 is given twice"),
+        ("seeds: [0, 12345678901234567890]", "2:12: seeds[1]: must be below 9.22337e+18, not 12345678901234567890"),
+        ("search: {space: {peers.alpha: [0]}, seed: 12345678901234567890}", "2:43: search.seed: must be below 4.6"),
         ("seeds: x", "2:8: seeds: must be a number of seeds, a list of seeds or {min: ..., max: ..., until: decided}"),
         ("metrics: {primary: ndgc@10}", "2:20: metrics.primary: not a metric: hr@10, ndcg@10 (any cut-off)"),
         ("metrics: {primary: hr@5}", "2:10: metrics: primary metric hr@5 must be in report"),

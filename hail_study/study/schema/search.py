@@ -137,7 +137,7 @@ class Search(Section):
         Literal["tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid"],
         Field(description="How hyperparameters are proposed; `grid` tries every combination of finite dimensions."),
     ] = "tpe"
-    seed: Annotated[int, Field(ge=0, description="Seed of the sampler and of every search trial.")] = 1000
+    seed: Annotated[int, Field(ge=0, lt=2**62, description="Seed of the sampler and of every search trial.")] = 1000
     generation: Annotated[
         int,
         Field(

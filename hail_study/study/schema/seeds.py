@@ -69,7 +69,7 @@ def _seeds_form(given: Any) -> str | None:
 
 Seeds = Annotated[
     Annotated[int, Field(ge=1), Tag("count")]
-    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(distinct), Tag("list")]
+    | Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1), AfterValidator(distinct), Tag("list")]
     | Annotated[SequentialSeeds, Tag("sequential")],
     Discriminator(
         _seeds_form,
