@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from hail_study.execution.agenda import Outcome
@@ -27,8 +28,12 @@ class Mirror:
 
     def __init__(self, study: Study, storage: str) -> None:
         self._study = study
-        self._storage = optuna.storages.get_storage(storage)
         self._studies: dict[str, optuna.Study] = {}
+        self._storage: BaseStorage | None = None
+        try:
+            self._storage = optuna.storages.get_storage(storage)
+        except Exception as problem:  # whatever a storage's driver raises
+            _log.warning("search.mirror: %s; nothing is copied", problem)
 
     def started(self, spec: TrialSpec) -> None:
         """Nothing is copied before a trial has ended."""
@@ -43,7 +48,7 @@ class Mirror:
         """See `started`."""
 
     def ended(self, spec: TrialSpec, outcome: Outcome, metrics: Mapping[str, float], error: str | None) -> None:
-        if spec.phase != "search":
+        if spec.phase != "search" or self._storage is None:
             return
         try:
             self._copy(spec, outcome, metrics)

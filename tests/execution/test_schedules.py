@@ -14,7 +14,8 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
-from hail_study.execution import execute
+from hail_study.execution import Outcome, execute
+from hail_study.execution.mirror import Mirror
 from hail_study.execution.simulated import SimulatedSession
 from hail_study.execution.store import StoreFull
 from hail_study.execution.ticket import TICKET
@@ -200,6 +201,17 @@ def test_searches_are_copied_once_to_an_optuna_storage(run, tmp_path):
     searched = trials[trials["phase"] == "search"]
     assert len(copied) == len(searched) == 12
     assert {round(trial.value, 9) for trial in copied} == {round(v, 9) for v in searched["validation/ndcg@10"]}
+
+
+@pytest.mark.parametrize("storage", ["nodialect:///optuna.db", "sqlite:////nowhere/optuna.db"])
+def test_a_storage_that_cannot_be_opened_is_a_warning(tmp_path, caplog, storage):
+    path = tmp_path / "scheduled.yaml"
+    path.write_text(STUDY)
+    mirror = Mirror(load(path), storage)
+    assert "search.mirror: " in caplog.text
+    assert "; nothing is copied" in caplog.text
+    spec = TrialSpec("key", "reference", "search", 0, load(path).reference.configuration, "data")
+    mirror.ended(spec, Outcome("finished", 0.5), {}, None)
 
 
 def test_a_finished_study_given_again_keeps_its_report(run, tmp_path):

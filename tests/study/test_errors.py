@@ -61,6 +61,10 @@ def matches(line: str, beginning: str) -> bool:
         ("seeds: [1, 1]", "2:8: seeds: 1 is given twice"),
         ("seeds: [0, 12345678901234567890]", "2:12: seeds[1]: must be below 9.22337e+18, not 12345678901234567890"),
         ("search: {space: {peers.alpha: [0]}, seed: 12345678901234567890}", "2:43: search.seed: must be below 4.6"),
+        (
+            "search: {space: {peers.alpha: [0]}, mirror: foo}",
+            "2:45: search.mirror: must be the URI of a database, such",
+        ),
         ("seeds: x", "2:8: seeds: must be a number of seeds, a list of seeds or {min: ..., max: ..., until: decided}"),
         ("metrics: {primary: ndgc@10}", "2:20: metrics.primary: not a metric: hr@10, ndcg@10 (any cut-off)"),
         ("metrics: {primary: hr@5}", "2:10: metrics: primary metric hr@5 must be in report"),

@@ -123,6 +123,12 @@ def _limit(text: str) -> str:
     return text
 
 
+def _storage(uri: str) -> str:
+    if not re.match(r"[\w+]+://", uri):
+        raise ValueError("must be the URI of a database, such as sqlite:///optuna.db")
+    return uri
+
+
 def limited(constraint: str) -> str:
     """The measurement that a constraint names."""
     return re.split("<=|>=", constraint)[0].strip()
@@ -170,7 +176,8 @@ class Search(Section):
         str | None, Field(description="Name of a study in the same record whose search trials are learned from.")
     ] = None
     mirror: Annotated[
-        Uri | None, Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard.")
+        Annotated[Uri, AfterValidator(_storage)] | None,
+        Field(description="URI of an Optuna storage that gets a copy, for optuna-dashboard."),
     ] = None
     scheduler: Annotated[
         Annotated[Literal["none", "asha", "hyperband", "median", "pbt"], AfterValidator(_scheduler), Tag("text")]
