@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from hail_study.study.arms import REFERENCE, Declaration, declarations
 from hail_study.study.canonical import canonical, matters
@@ -19,8 +20,11 @@ from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
 from hail_study.study.schema.search import limited
 from hail_study.study.sections import Changes, Value, as_set
-from hail_study.study.space import Space, level_paths, probes, space_of
+from hail_study.study.space import Space, level_paths, probes, size, space_of
 from hail_study.study.tasks import misfits, unmeasured, unsearchable, unvalidated
+
+MOST_POINTS: Final = 10_000
+"""Of a grid."""
 
 
 def reference_of(file: StudyFile) -> Configuration:
@@ -94,6 +98,7 @@ class Expansion:
         if space:
             self._check_space(configuration, declaration, space)
             self._check_measurements(configuration)
+            self._check_grid(declaration, space)
         settled = canonical(configuration, free=space)
         pinned = self._pinned(settled, declaration.changes)
         return Candidate(declaration, configuration, settled, space, pinned, arm_key(settled, self._reference, pinned))
@@ -170,6 +175,15 @@ class Expansion:
                     changed(configuration, {factor: value})
                 except StudyError as error:
                     self._problems.add_searched(path, declaration, error.problems)
+
+    def _check_grid(self, declaration: Declaration, space: Space) -> None:
+        """All points of a grid are laid out before the first is tried."""
+        assert self._file.search is not None
+        points = size(space) or 0
+        if self._file.search.sampler == "grid" and points > MOST_POINTS:
+            message = f"a grid of {points:,} points in arm `{declaration.name}`, {MOST_POINTS:,} at most: "
+            advice = "list fewer levels, widen `step`, or take another sampler"
+            self._problems.add(("search", "sampler"), message + advice, once="grid")
 
     def _check_names(self, gathered: dict[str, list[Candidate]]) -> None:
         owners: dict[str, Candidate] = {}

@@ -209,6 +209,25 @@ def test_effects_of_metrics_that_are_measured_and_not_reported(study) -> None:
     assert study("metrics: {smallest_effect: {hr@7: 0.1, seconds: 3}}").file.metrics.smallest_effect
 
 
+def test_a_grid_of_too_many_points(errors, study) -> None:
+    text = """
+    vary: {peers.count: [2, 4]}
+    search:
+      sampler: grid
+      space:
+        peers.alpha: {low: 0, high: 1, step: 0.01}
+        encoder.dropout: {low: 0, high: 0.5, step: 0.01}
+        training.learning_rate: {low: 0.0001, high: 0.01, step: 0.0001}
+    """
+    (line,) = errors(text)
+    assert line == (
+        "s.yaml:4:12: search.sampler: a grid of 515,100 points in arm `reference`, 10,000 at most: "
+        "list fewer levels, widen `step`, or take another sampler"
+    )
+    assert study(text.replace("grid", "random")).reference.space
+    assert study(text.replace("step: 0.0001", "step: 0.01").replace("0.01}", "0.011}")).reference.space
+
+
 def test_conditions_in_a_circle(errors) -> None:
     text = """
     search:
