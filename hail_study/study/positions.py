@@ -134,6 +134,7 @@ class _Builder:
         self.document = document
         self.problems: list[Problem] = []
         self._open: list[int] = []
+        self._refused: set[int] = set()
 
     def problem(self, node: yaml.Node, path: Path, message: str) -> None:
         self.problems.append(Problem(message, dotted(path), _place(node.start_mark, self.document.name)))
@@ -164,7 +165,7 @@ class _Builder:
                 continue
             self.document.keys[at] = _place(key.start_mark, self.document.name)
             built[key.value] = self.build(child, at)
-        for base in self._merged(node):
+        for base in self._merged(node, path):
             for key, child in self._own(base, path):
                 if key.value not in built:
                     built[key.value] = self.build(child, (*path, key.value))
@@ -177,12 +178,20 @@ class _Builder:
             elif key.tag != "tag:yaml.org,2002:merge":
                 yield key, child
 
-    def _merged(self, node: yaml.MappingNode, around: tuple[int, ...] = ()) -> Iterator[yaml.MappingNode]:
+    def _merged(self, node: yaml.MappingNode, path: Path, around: tuple[int, ...] = ()) -> Iterator[yaml.MappingNode]:
         """Mappings taken in by `<<: *anchor`, those named first winning."""
         around = (*around, id(node))
         for key, child in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
                 for base in child.value if isinstance(child, yaml.SequenceNode) else [child]:
-                    if isinstance(base, yaml.MappingNode) and id(base) not in around:
+                    if not isinstance(base, yaml.MappingNode):
+                        self._no_mapping(key, (*path, "<<"))
+                    elif id(base) not in around:
                         yield base
-                        yield from self._merged(base, around)
+                        yield from self._merged(base, path, around)
+
+    def _no_mapping(self, key: yaml.Node, path: Path) -> None:
+        """Note it once, however many mappings take in the one that the key stands in."""
+        if id(key) not in self._refused:
+            self._refused.add(id(key))
+            self.problem(key, path, "takes a mapping or a list of them: <<: *anchor")
