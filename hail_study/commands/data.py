@@ -118,7 +118,7 @@ def doubts_about(description: dict[str, Any]) -> list[str]:
         )
     if counts and counts["users"] < 100:
         doubts.append(f"{counts['users']} users: a metric over so few is coarse")
-    if description["lengths"]["50%"] < 4:
+    if description.get("lengths", {}).get("50%", 4) < 4:
         doubts.append("half of the users have fewer than 4 interactions: little is left to train on after the split")
     if description.get("repeats", 0) > 0.5:
         doubts.append("more than half of the interactions repeat: look at the baseline `frequency` first")

@@ -132,10 +132,17 @@ def _asked() -> dict[str, object]:
     }
     answers: dict[str, object] = {}
     for name, question in questions.items():
-        print(question, end="", file=sys.stderr, flush=True)
-        if answer := sys.stdin.readline().strip():
+        answer = _answer(question)
+        while answer and name in ("search", "seeds") and not answer.isdecimal():
+            answer = _answer(f"`{answer}` is not a whole number. {question}")
+        if answer:
             answers[name] = int(answer) if name in ("search", "seeds") else [answer] if name == "vary" else answer
     return answers
+
+
+def _answer(question: str) -> str:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 def _check(text: str) -> None:

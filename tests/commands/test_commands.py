@@ -15,6 +15,9 @@ from hail_study.commands import COMMANDS, doctor, main
 from hail_study.commands.doctor import package
 from hail_study.study import load
 
+ANSWERS = ("asked\n", "\n", "\n", "\n", "ten\n", "10\n")
+"""To the questions of `hail-study new`."""
+
 
 def test_every_command_has_help_with_examples(capsys):
     for name in COMMANDS:
@@ -123,6 +126,24 @@ def test_doubtful_data_are_told_from_fit_and_from_unreadable(tmp_path, capsys, m
     assert "5-core" in capsys.readouterr().err
     assert main(["data", "check", "thin.csv", "data.k_core=0"]) == 2
     assert "no user is left for validation by leaving out the last 2 items" in capsys.readouterr().err
+
+
+def test_generated_examples_can_be_checked(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text(
+        "name: x\ndata: {source: mosaic}\nbase: {readout: {paradigm: soft}, peers: {count: 1}}\n"
+        "metrics: {primary: accuracy, report: [accuracy]}\n"
+    )
+    assert main(["data", "check", "study.yaml"]) == 0
+    assert capsys.readouterr().out.strip().endswith("fit")
+
+
+def test_a_number_that_is_none_is_asked_for_again(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True, readline=iter(ANSWERS).__next__))
+    assert main(["new"]) == 0
+    shown = capsys.readouterr()
+    assert "`ten` is not a whole number. Seeds [5]: " in shown.err
+    assert "seeds: 10 " in shown.out
 
 
 def test_data_are_described_for_machines(tmp_path, capsys, monkeypatch):
