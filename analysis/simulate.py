@@ -10,6 +10,7 @@ differences of two arms from the reference are correlated.
 import argparse
 import math
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +27,8 @@ ARMS: Final = 8
 MARGIN: Final = 1.0
 """Smallest effect of interest, in standard deviations of a paired difference."""
 USERS: Final = 200
-_CRITICAL: Final = float(stats.studentized_range.isf(LEVEL, 5, np.inf) / math.sqrt(2))
-"""Nemenyi's, for five arms, in standard errors: it takes too long to compute for every study."""
+_CRITICAL: Final = {k: float(stats.studentized_range.isf(LEVEL, k, np.inf) / math.sqrt(2)) for k in (2, 3, 5)}
+"""Nemenyi's, by the number of arms, in standard errors: it takes too long to compute for every study."""
 RESULTS: Final = Path(__file__).parent / "results" / "statistics"
 
 Array = np.ndarray
@@ -219,13 +220,12 @@ def _discoveries(differences: Array, real: Array) -> dict[str, float]:
 
 
 def data_sets(studies: int) -> pd.DataFrame:
-    """Five arms that do not differ on several data sets: how often Friedman's test or a post-hoc test says they do."""
+    """Arms that do not differ on several data sets: how often Friedman's test or a post-hoc test says they do."""
     rows = []
-    for name, noise in NOISES.items():
-        for count in (3, 5, 10, 20):
-            random = np.random.default_rng([9, count])
-            found = [_ranked(statistics.friedman(noise(random, (count, 5)))) for _ in range(studies)]
-            rows.append({"noise": name, "data sets": count} | pd.DataFrame(found).mean().to_dict())
+    for arms, count in product(_CRITICAL, (2, 3, 5, 10, 20)):
+        random = np.random.default_rng([9, arms, count])
+        found = [_ranked(statistics.friedman(normal(random, (count, arms)))) for _ in range(studies)]
+        rows.append({"arms": arms, "data sets": count} | pd.DataFrame(found).mean().to_dict())
     return pd.DataFrame(rows)
 
 
@@ -233,7 +233,7 @@ def _ranked(found: statistics.Friedman) -> dict[str, bool]:
     spread = float(np.ptp(found.mean_ranks))
     return {
         "Friedman": found.p <= LEVEL,
-        "any pair, Nemenyi": spread >= _CRITICAL * found.standard_error,
+        "any pair, Nemenyi": spread >= _CRITICAL[found.mean_ranks.size] * found.standard_error,
         "any against the first, Holm": bool(np.nanmin(found.against(0)) <= LEVEL),
     }
 

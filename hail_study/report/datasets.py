@@ -152,8 +152,9 @@ def _notes(data_sets: DataSets) -> tuple[str, ...]:
         level = table.family.level
         notes.append(
             f"Mean rank of {count(len(data_sets.common), 'arm')} by {primary} (1 is best). Friedman's test over "
-            f"{count(found.data_sets, 'data set')}: F = {found.statistic:.2f}, p {_p(found.p)} (Iman and Davenport); "
-            f"mean ranks less than {found.critical_difference(level):.2f} apart do not differ (Nemenyi, {level:.2g})."
+            f"{count(found.data_sets, 'data set')}: F = {found.statistic:.2f}, p {_p(found.p)} (Iman and Davenport; p "
+            "by permutation of the ranks within each data set); mean ranks less than "
+            f"{found.critical_difference(level):.2f} apart do not differ (Nemenyi, {level:.2g})."
         )
         if found.data_sets < 5:
             notes.append("With so few data sets the test says little: the differences within each of them say more.")

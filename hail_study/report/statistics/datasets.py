@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,12 @@ from scipy import stats
 from hail_study.report.statistics.multiplicity import holm
 
 Array = npt.NDArray[np.float64]
+Ranks = tuple[tuple[float, ...], ...]
+
+_ENUMERATED: Final = 100_000
+"""Arrangements of the ranks up to which p is exact."""
+_DRAWS: Final = 100_000
+_TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,8 @@ class Friedman:
 
     Attributes:
         mean_ranks: [k], 1 is best.
-        statistic: Iman and Davenport's F.
-        p: Of that statistic; 0 where every data set ranks the arms alike.
+        statistic: Iman and Davenport's F; infinite where every data set ranks the arms alike.
+        p: By permutation of the ranks within each data set.
         data_sets: How many.
     """
 
@@ -59,7 +68,11 @@ class Friedman:
 
 
 def friedman(scores: npt.NDArray[np.floating]) -> Friedman:
-    """Friedman's test in the form of Iman and Davenport (1980).
+    """Friedman's test (JASA 1937) in the form of Iman and Davenport (1980), its p from the permutation distribution.
+
+    Without a difference, every order of the ranks within a data set is equally likely. The F distribution is far from
+    that with few data sets or two arms. Exact up to 100,000 arrangements of the ranks; above, that many random ones,
+    the observed one counted among them.
 
     Args:
         scores: [D, k], the mean over seeds of each of k arms on each of D data sets; larger is better.
@@ -76,7 +89,35 @@ def friedman(scores: npt.NDArray[np.floating]) -> Friedman:
     between = data_sets * ((means - (k + 1) / 2) ** 2).sum()
     if spread == 0:
         return Friedman(means, 0.0, 1.0, data_sets)
-    if math.isclose(between, spread):
-        return Friedman(means, math.inf, 0.0, data_sets)
-    statistic = (data_sets - 1) * between / (spread - between)
-    return Friedman(means, float(statistic), float(stats.f.sf(statistic, k - 1, (data_sets - 1) * (k - 1))), data_sets)
+    alike = math.isclose(between, spread)
+    statistic = math.inf if alike else float((data_sets - 1) * between / (spread - between))
+    return Friedman(means, statistic, _permutation_p(ranks), data_sets)
+
+
+def _permutation_p(ranks: Array) -> float:
+    """Share of the arrangements whose rank sums are at least as far apart; the F grows with the sums' squares."""
+    chance = _sums_of_squares(tuple(sorted(tuple(sorted(row)) for row in ranks.tolist())))
+    hits = int(np.sum(chance >= np.square(ranks.sum(axis=0)).sum() - _TOLERANCE))
+    exact = _arrangements(*ranks.shape) <= _ENUMERATED
+    return hits / chance.size if exact else (1 + hits) / (1 + chance.size)
+
+
+def _arrangements(data_sets: int, arms: int) -> int:
+    """Orders of the ranks within all data sets but the first: what they do to the sums does not depend on its order."""
+    return int(math.factorial(arms) ** (data_sets - 1))
+
+
+@lru_cache(maxsize=8)
+def _sums_of_squares(ranks: Ranks) -> Array:
+    """Sum over arms of squared rank sums, for every arrangement or random ones; ranks without ties share theirs."""
+    arms = len(ranks[0])
+    sums = np.array([ranks[0]])
+    if _arrangements(len(ranks), arms) <= _ENUMERATED:
+        for row in ranks[1:]:
+            sums = (sums[:, None] + np.array(list(permutations(row)))).reshape(-1, arms)
+    else:
+        random = np.random.default_rng(0)
+        for row in ranks[1:]:
+            sums = sums + random.permuted(np.tile(row, (_DRAWS, 1)), axis=1)
+    found: Array = np.square(sums).sum(axis=1)
+    return found

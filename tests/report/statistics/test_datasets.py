@@ -1,3 +1,6 @@
+import math
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -45,8 +48,36 @@ def test_ties_share_ranks_and_no_difference_is_no_evidence() -> None:
     assert found.p == 1
 
 
-def test_perfect_agreement_has_p_zero() -> None:
-    assert friedman(np.tile([3.0, 2.0, 1.0], (4, 1))).p == 0
+@pytest.mark.parametrize(("data_sets", "arms"), [(2, 2), (2, 3), (3, 2), (4, 3)])
+def test_perfect_agreement_is_as_likely_as_data_sets_that_agree_by_chance(data_sets, arms) -> None:
+    found = friedman(np.tile(np.arange(arms), (data_sets, 1)))
+    assert found.statistic == math.inf
+    assert found.p == pytest.approx(math.factorial(arms) ** (1 - data_sets))
+
+
+def test_p_counts_all_arrangements_of_the_ranks() -> None:
+    values = np.array([[3.0, 2.0, 1.0], [2.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
+    statistics = [
+        np.nan_to_num(stats.friedmanchisquare(*np.array(one).T).statistic)
+        for one in product(*(list(permutations(row)) for row in values))
+    ]
+    observed = stats.friedmanchisquare(*values.T).statistic
+    assert friedman(values).p == pytest.approx(np.mean(np.array(statistics) >= observed - 1e-9))
+
+
+def test_p_of_many_data_sets_is_that_of_the_f_distribution_and_never_zero() -> None:
+    values = np.random.default_rng(2).normal(size=(30, 4))
+    found = friedman(values)
+    assert found.p == pytest.approx(stats.f.sf(found.statistic, 3, 87), abs=0.01)
+    assert friedman(scores(60)).p == pytest.approx(1e-5, rel=0.01)
+    assert friedman(values).p == found.p
+
+
+@pytest.mark.parametrize(("data_sets", "arms"), [(2, 2), (2, 3), (3, 3), (2, 5)])
+def test_few_data_sets_are_rarely_called_different(data_sets, arms) -> None:
+    random = np.random.default_rng(3)
+    p = np.array([friedman(random.normal(size=(data_sets, arms))).p for _ in range(1000)])
+    assert np.mean(p <= 0.05) <= 0.065
 
 
 def test_one_data_set_is_refused() -> None:
