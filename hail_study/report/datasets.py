@@ -1,5 +1,6 @@
 """Several data sets side by side: from one study that varies its data, or from several studies."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,6 +42,11 @@ class DataSets:
         """The arms with results on every data set."""
         return [arm for arm in self.arms if all((row := self.row(arm, name)) and row.n for name in self.tables)]
 
+    @cached_property
+    def anchored(self) -> bool:
+        """Whether the reference has results on every data set, which relative scores need."""
+        return all(any(row.reference and row.n for row in table.arms) for table in self.tables.values())
+
     def row(self, arm: str, data: str) -> ArmRow | None:
         return next((row for row in self.tables[data].arms if row.arm == arm), None)
 
@@ -61,7 +67,9 @@ class DataSets:
         return relative
 
     def relative_iqm(self, arm: str) -> Interval:
-        """Interquartile mean of the relative scores, with an interval over seeds."""
+        """Interquartile mean of the relative scores, with an interval over seeds; NaN without a common reference."""
+        if not self.anchored:
+            return Interval(math.nan)
         return statistics.stratified_interval(self.relative(arm), confidence=self.first.family.confidence)
 
     def _means(self) -> npt.NDArray[np.float64]:
@@ -72,21 +80,34 @@ class DataSets:
 
 
 def by_data(table: Table) -> DataSets:
-    """Split a study's table by the data its arms were trained on; arms that differ in nothing else share a name."""
-    names = {_other_changes(row): _parts(row.arm, data=False) for row in table.arms if row.data == table.reference.data}
+    """Split a study's table by the data its arms were trained on; arms that differ in nothing else share a name.
+
+    An arm without a trial belongs to the data of the arms with its changes of the data; where there are none, nowhere.
+    """
+    known = {_changes(row, data=True): row.data for row in table.arms if row.data}
+    arms = [replace(row, data=row.data or known.get(_changes(row, data=True), "")) for row in table.arms]
+    ours = next(row.data for row in arms if row.reference)
+    names = {_changes(row, data=False): _parts(row.arm, data=False) for row in arms if row.data == ours}
     groups: dict[str, list[ArmRow]] = {}
-    for row in table.arms:
-        groups.setdefault(row.data, []).append(row)
-    return DataSets({_label(rows): _of_data(table, rows, names) for rows in groups.values()})
+    for row in arms:
+        if row.data:
+            groups.setdefault(row.data, []).append(row)
+    tables: dict[str, Table] = {}
+    for data, rows in groups.items():
+        label = _label(rows, data == ours)
+        tables[f"{label} ({data})" if label in tables else label] = _of_data(table, rows, names)
+    return DataSets(tables)
 
 
 def _of_data(table: Table, rows: list[ArmRow], names: Mapping[str, str]) -> Table:
-    renamed = [replace(row, arm=names.get(_other_changes(row), _parts(row.arm, data=False))) for row in rows]
-    return replace(table, arms=tuple(replace(row, reference=not _other_changes(row)) for row in renamed), baselines={})
+    renamed = [replace(row, arm=names.get(_changes(row, data=False), _parts(row.arm, data=False))) for row in rows]
+    arms = tuple(replace(row, reference=not _changes(row, data=False)) for row in renamed)
+    return replace(table, arms=arms, baselines={})
 
 
-def _other_changes(row: ArmRow) -> str:
-    return ",".join(f"{factor}={level}" for factor, level in row.changes.items() if not factor.startswith("data."))
+def _changes(row: ArmRow, data: bool) -> str:
+    """What an arm changes about the data, or besides."""
+    return ",".join(f"{name}={level}" for name, level in row.changes.items() if name.startswith("data.") == data)
 
 
 def _parts(name: str, data: bool) -> str:
@@ -94,10 +115,11 @@ def _parts(name: str, data: bool) -> str:
     return ",".join(part for part in name.split(",") if part.startswith("data.") == data) or name
 
 
-def _label(rows: list[ArmRow]) -> str:
-    """What the data are called: by their levels, where an arm's name has them."""
-    names = [name for row in rows if not _other_changes(row) for name in row.names]
-    return next((_parts(name, data=True) for name in names if "data." in name), "the reference's data")
+def _label(rows: list[ArmRow], ours: bool) -> str:
+    """What the data are called: by their levels, where the name of the arm that changes nothing else has them."""
+    names = [name for row in rows if not _changes(row, data=False) for name in row.names]
+    levels = (_parts(name, data=True) for name in names if "data." in name)
+    return next(levels, "the reference's data" if ours else (names or [_changes(rows[0], data=True)])[0])
 
 
 def sheet(data_sets: DataSets) -> Sheet:

@@ -53,6 +53,53 @@ def test_a_study_that_varies_its_data_is_split_by_them(data_sets) -> None:
     assert [row.reference for row in second.arms].count(True) == 1
 
 
+NAMED = """\
+name: named
+vary: {data.noise: [0.4]}
+arms:
+  - {name: noisy, set: {data.noise: 0.3}}
+  - {name: bare, set: {data.noise: 0.2, peers.count: 1}}
+  - {name: alone, set: {peers.count: 1}}
+seeds: 3
+"""
+
+
+def by_noise(make_study, fill, text: str, left_out: tuple[str, ...] = ()) -> DataSets:
+    """A study whose data differ by their noise; without the trials of some arms."""
+    study = make_study(text=text)
+    record = fill(study, lambda arm: 0.9 - arm.configuration.data.noise)
+    noises = {arm.name: str(arm.configuration.data.noise) for arm in study.arms}
+    for row in record.rows:
+        row["fingerprint"] = noises[row["arm"]]
+    record.rows = [row for row in record.rows if row["arm"] not in left_out]
+    return by_data(build_table(results(record, study)))
+
+
+def test_data_are_never_shown_under_the_name_of_others(make_study, fill) -> None:
+    found = by_noise(make_study, fill, NAMED)
+    assert list(found.tables) == ["the reference's data", "data.noise=0.4", "noisy", "data.noise=0.2"]
+    scores = [found.row("reference", name).means["ndcg@10"].estimate for name in ("data.noise=0.4", "noisy")]
+    assert scores[0] < scores[1]
+
+
+def test_an_arm_without_trials_belongs_to_the_data_it_would_have(make_study, fill) -> None:
+    found = by_noise(make_study, fill, NAMED, ("alone", "noisy"))
+    assert list(found.tables) == ["the reference's data", "data.noise=0.4", "data.noise=0.2"]
+    assert [row.arm for row in found.first.arms] == ["reference", "alone"]
+    assert found.first.reference.n == 3
+
+
+def test_data_without_the_reference_have_ranks_and_no_relative_scores(make_study, fill) -> None:
+    text = "name: crossed\ncross: {data.noise: [0.1, 0.3], peers.count: [1, 3]}\nseeds: 3\n"
+    found = by_noise(make_study, fill, text)
+    assert len(found.tables) >= 2
+    assert found.friedman is not None
+    row = next(row for row in sheet(found).grid.rows if row[0].text == found.common[0])
+    assert [cell.text for cell in row[-2:]] == ["–", "1.50"]
+    assert performance_profiles(found) is None
+    assert critical_difference(found) is not None
+
+
 def test_grid_has_every_metric_of_every_data_set(data_sets) -> None:
     grid = sheet(data_sets).grid
     assert [span for _, span in grid.groups] == [1, 3, 3, 2]

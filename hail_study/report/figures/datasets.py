@@ -100,11 +100,11 @@ def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | 
     """Share of runs, over all data sets, that reach a multiple of the reference's mean (Agarwal et al. 2021).
 
     Returns:
-        The figure, or None without two data sets and two arms in common.
+        The figure, or None without two data sets, two arms in common and the reference on each.
     """
     from matplotlib.figure import Figure
 
-    if data_sets.friedman is None:
+    if data_sets.friedman is None or not data_sets.anchored:
         return None
     scores = {arm: data_sets.relative(arm) for arm in data_sets.common}
     values = np.concatenate([one.ravel() for one in scores.values()])
