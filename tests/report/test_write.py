@@ -195,3 +195,13 @@ def test_typst_compiles(golden_table, awkward) -> None:
 def test_latex_leaves_out_columns_that_say_nothing(table, golden_table) -> None:
     assert "p (Holm)" not in MARKUP["tex"](document(table)).partition("toprule")[2].partition("midrule")[0]
     assert "p (Holm)" in MARKUP["tex"](document(golden_table)).partition("toprule")[2].partition("midrule")[0]
+
+
+def test_latex_keeps_columns_without_results_and_the_headings_above_them() -> None:
+    rows = ((Cell("a"), Cell("0.5", numeric=True), Cell("–", numeric=True)),)
+    headings = "Arm", "small", "failed"
+    for groups in ((), (("", 1), ("encoder.dim", 2))):
+        document = Document("demo", "", (Sheet("", Grid(headings, (rows,), groups), ()),))
+        text = MARKUP["tex"](document)
+        assert "failed" in text
+        assert ("encoder.dim" in text) == bool(groups)

@@ -66,9 +66,10 @@ def _sheet(document: Document, sheet: Sheet) -> str:
 
 def _informative(grid: Grid) -> Grid:
     """Without columns that only say what the notes say once: that n is too small for any p."""
-    said = [{row[column].text for row in grid.rows} for column in range(len(grid.headings))]
-    empty = [texts <= {"n too small", "–"} for texts in said]
-    return grid.select([column for column, out in enumerate(empty) if not out]) if any(empty) else grid
+    if grid.groups:
+        return grid
+    said = [{row[column].text for row in grid.rows} - {"–"} for column in range(len(grid.headings))]
+    return grid.select([column for column, texts in enumerate(said) if texts != {"n too small"}])
 
 
 def _tabular(grid: Grid) -> list[str]:
