@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hail_study.report import statistics
 from hail_study.report.statistics import Interval, Verdict
-from hail_study.study.measures import lower_is_better
+from hail_study.study.measures import is_cost, lower_is_better
 from hail_study.study.schema import SequentialSeeds
 from hail_study.study.sequential import nominal_levels
 
@@ -44,7 +44,7 @@ class Family:
 
     def single(self, values: Sequence[float]) -> Interval:
         """Mean with an interval of its own."""
-        return statistics.mean_interval(values, self.confidence)
+        return statistics.mean_interval(values, self.confidence, exact=is_cost(self.metric))
 
     def joint(self, values: Sequence[float]) -> Interval:
         """Mean with an interval that holds jointly for the family, and at every look where seeds were added.
@@ -54,7 +54,7 @@ class Family:
         level = self.level / max(1, self.size)
         if self.sequential is not None:
             level = _level_of_look(self.sequential, len(values), level)
-        return statistics.mean_interval(values, 1 - level)
+        return statistics.mean_interval(values, 1 - level, exact=is_cost(self.metric))
 
     def judge(self, difference: Interval) -> Verdict:
         """The verdict of a difference, whichever way the metric is better."""

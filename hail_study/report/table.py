@@ -15,6 +15,7 @@ from hail_study.report.family import Family
 from hail_study.report.read import Results
 from hail_study.report.statistics import Interval, Verdict, mean_interval
 from hail_study.report.stops import stops
+from hail_study.study.measures import is_cost
 
 if TYPE_CHECKING:
     from hail_study.study import Arm
@@ -208,7 +209,7 @@ def _row(results: Results, arm: "Arm", comparisons: Mapping[str, Comparison | No
         parameters=_parameters(results.finished(arm)),
         seconds=float(results.finished(arm)["seconds"].mean()),
         scores={m: dict(zip(one.index.astype(int).tolist(), one.tolist(), strict=True)) for m, one in scores.items()},
-        means={metric: mean_interval(one, confidence) for metric, one in scores.items()},
+        means={metric: mean_interval(one, confidence, exact=is_cost(metric)) for metric, one in scores.items()},
         comparisons={metric: one for metric, one in comparisons.items() if one is not None},
     )
 

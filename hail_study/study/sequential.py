@@ -19,6 +19,8 @@ _STUDIES: Final = 400_000
 """Simulated studies; the error rate they give has a standard error of 0.03 % at 5 %."""
 _FEWEST: Final = 200
 """Studies that must cross at a look for its boundary to be read off them."""
+_ROUNDING: Final = 1e-9
+"""Spread of values, as a share of the largest, that says nothing of how they vary."""
 
 
 @cache
@@ -113,6 +115,13 @@ def _root(sums: Any, density: Any, scale: float, wanted: float) -> float:
     return float(brentq(beyond, 0.0, 60.0 * scale + float(np.max(sums))))
 
 
+def alike(values: Any) -> bool:
+    """Whether an array of values varies by no more than the rounding of what they were computed from."""
+    import numpy as np
+
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
+
+
 def decided(differences: Sequence[float], level: float, margin: float | None = None) -> bool:
     """Whether a t interval at a level says better, worse or, within a margin, equivalent.
 
@@ -120,12 +129,15 @@ def decided(differences: Sequence[float], level: float, margin: float | None = N
         differences: Paired; larger is better.
         level: Two-sided.
         margin: Smallest difference of interest.
+
+    Returns:
+        Never with fewer than two differences, nor where they are equal and not 0: their spread is then unknown.
     """
     import numpy as np
     from scipy.stats import t
 
     values = np.asarray(differences, dtype=np.float64)
-    if len(values) < 2:
+    if len(values) < 2 or (values.any() and alike(values)):
         return False
     mean = float(values.mean())
     half = float(t.isf(level / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from hail_study.report.comparison import compare
 from hail_study.study.schema import SequentialSeeds
@@ -24,6 +25,25 @@ def test_the_verdict_is_the_decision_that_stopped_the_arm():
             _, found = compare(arms, "ndcg@10", 0.95, seeds=SEEDS)
             level = nominal_levels(SEEDS.looks, 0.05 / 2)[SEEDS.looks.index(pairs)]
             assert (found["one"].verdict != "undecided") == decided(list(differences), level)
+
+
+@pytest.mark.parametrize("differences", [[0.01, 0.01], [0.3 - 0.2, 0.4 - 0.3, 0.5 - 0.4]])
+def test_equal_differences_decide_nothing_for_either(differences):
+    assert not decided(differences, 0.05)
+    assert not decided(differences, 0.05, margin=1.0)
+    _, found = compare({"one": scores(np.array(differences))}, "ndcg@10", 0.95, smallest_effect=1.0)
+    assert found["one"].verdict == "undecided"
+
+
+def test_no_difference_at_all_is_equivalent_for_both():
+    assert decided([0.0, 0.0], 0.05, margin=0.1)
+    _, found = compare({"one": scores(np.zeros(2))}, "ndcg@10", 0.95, smallest_effect=0.1)
+    assert found["one"].verdict == "equivalent"
+
+
+def test_costs_that_are_equal_are_exact():
+    _, found = compare({"one": scores(np.array([100.0, 100.0]))}, "parameters", 0.95)
+    assert found["one"].verdict == "worse"
 
 
 def test_an_early_look_is_stricter_than_a_study_of_that_size():

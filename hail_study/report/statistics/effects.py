@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from hail_study.report.statistics.intervals import Values
+from hail_study.study.sequential import alike
 
 
 def hedges_g(differences: Values) -> float:
@@ -18,10 +19,10 @@ def hedges_g(differences: Values) -> float:
         differences: [n], paired by seed.
 
     Returns:
-        The effect size; NaN below three differences, or when they are all equal.
+        The effect size; NaN below three differences, or when they are equal but for rounding.
     """
     sample = np.asarray(differences, dtype=np.float64)
-    if sample.size < 3 or np.ptp(sample) == 0:
+    if sample.size < 3 or alike(sample):
         return math.nan
     freedom = sample.size - 1
     correction = math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2)) / math.sqrt(freedom / 2)

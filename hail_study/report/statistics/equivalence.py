@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from hail_study.report.statistics.intervals import Values
+from hail_study.study.sequential import alike
 
 
 def tost_p(differences: Values, margin: float) -> float:
@@ -18,10 +19,10 @@ def tost_p(differences: Values, margin: float) -> float:
         margin: Smallest difference of interest.
 
     Returns:
-        The larger of the two one-sided p; NaN below two differences.
+        The larger of the two one-sided p; NaN below two differences, and for equal ones that are not 0.
     """
     sample = np.asarray(differences, dtype=np.float64)
-    if sample.size < 2:
+    if sample.size < 2 or (sample.any() and alike(sample)):
         return math.nan
     error = sample.std(ddof=1) / math.sqrt(sample.size)
     if error == 0:

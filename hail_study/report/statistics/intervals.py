@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from hail_study.study.sequential import alike
+
 Values = npt.ArrayLike
 
 
@@ -37,7 +39,7 @@ class Interval:
         return self.known and -margin < self.low and self.high < margin
 
 
-def mean_interval(values: Values, confidence: float = 0.95, comparisons: int = 1) -> Interval:
+def mean_interval(values: Values, confidence: float = 0.95, comparisons: int = 1, exact: bool = False) -> Interval:
     """Student's t interval of a mean.
 
     Assumes independent, roughly normal values (for paired differences: the differences, not the scores).
@@ -47,15 +49,17 @@ def mean_interval(values: Values, confidence: float = 0.95, comparisons: int = 1
         confidence: Of one interval, or of the whole family when `comparisons` is above 1.
         comparisons: Size of the family the interval must hold in jointly (Bonferroni: each interval gets
             1 - (1 - confidence) / comparisons).
+        exact: The values have no error, as numbers of weights: where they are equal, so is the mean.
 
     Returns:
-        The mean with its interval; no ends below two values.
+        The mean with its interval; no ends below two values, nor for equal ones that are not 0 and not exact: how much
+        they vary is then unknown, not nothing.
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
         return Interval(math.nan)
     mean = float(sample.mean())
-    if sample.size < 2:
+    if sample.size < 2 or (sample.any() and alike(sample) and not exact):
         return Interval(mean)
     quantile = stats.t.isf((1 - confidence) / comparisons / 2, sample.size - 1)
     half = float(quantile * sample.std(ddof=1) / math.sqrt(sample.size))
@@ -78,7 +82,7 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, draws: int = 10
         The mean with its interval; no ends below two different values.
     """
     sample = np.sort(np.asarray(values, dtype=np.float64))
-    if sample.size < 2 or sample[0] == sample[-1]:
+    if sample.size < 2 or alike(sample):
         return Interval(float(sample.mean()) if sample.size else math.nan)
     ends = stats.bootstrap(
         (sample,), np.mean, confidence_level=confidence, n_resamples=draws, rng=np.random.default_rng(seed)

@@ -17,7 +17,7 @@ def test_effect_size_does_not_depend_on_the_unit() -> None:
     assert hedges_g(differences) == pytest.approx(hedges_g(100 * differences))
 
 
-@pytest.mark.parametrize("differences", [[], [0.1], [0.1, 0.2], [0.1, 0.1, 0.1]])
+@pytest.mark.parametrize("differences", [[], [0.1], [0.1, 0.2], [0.1, 0.1, 0.1], [0.3 - 0.2, 0.4 - 0.3, 0.5 - 0.4]])
 def test_effect_size_of_too_little_is_unknown(differences: list[float]) -> None:
     assert math.isnan(hedges_g(differences))
 

@@ -30,6 +30,20 @@ def test_nothing_has_no_mean() -> None:
     assert math.isnan(mean_interval([]).estimate)
 
 
+@pytest.mark.parametrize("values", [[0.01, 0.01], [0.3 - 0.2, 0.4 - 0.3, 0.5 - 0.4], [-0.02] * 5])
+def test_equal_values_do_not_say_how_much_they_vary(values) -> None:
+    found = mean_interval(values)
+    assert found.estimate == pytest.approx(values[0])
+    assert not found.known
+    assert not bootstrap_interval(values).known
+
+
+def test_nothing_but_zeros_and_exact_values_have_an_interval_of_no_width() -> None:
+    assert (mean_interval([0.0, 0.0]).low, mean_interval([0.0, 0.0]).high) == (0, 0)
+    found = mean_interval([120.0, 120.0], exact=True)
+    assert (found.low, found.high) == (120, 120)
+
+
 def test_inside_needs_the_whole_interval() -> None:
     interval = mean_interval([0.0, 0.001, 0.002])
     assert interval.inside(0.1)
