@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from hail_study.report import results
+from hail_study.record import RecordError
+from hail_study.report import Results, results
 from hail_study.report.figures import (
     COLUMN,
     FIGURES,
@@ -46,6 +47,15 @@ search:
     encoder.dropout: {low: 0.0, high: 0.5}
     training.batch: [64, 128]
 seeds: 3
+"""
+
+ALONE = """\
+name: alone
+search:
+  trials: 12
+  space:
+    training.learning_rate: {low: 0.001, high: 0.01}
+    encoder.dropout: {low: 0.0, high: 0.5}
 """
 
 
@@ -192,6 +202,19 @@ def test_profiles_leave_the_reference_out(full) -> None:
     assert len(titles) == len(full.study.arms) - 1
 
 
+def test_an_arm_whose_ranks_were_not_recorded_has_no_profile(study, record, monkeypatch) -> None:
+    lost = next(row["run_id"] for row in record.rows if row["arm"] == "without med")
+
+    def ranks(run_id: str):
+        if run_id == lost:
+            raise RecordError("no artifact")
+        return record.rank_files[run_id]
+
+    monkeypatch.setattr(record, "ranks", ranks)
+    figure = profile(results(record, study))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["peers.count=1", "50%_wide & #4"]
+
+
 def test_cost_names_every_arm(full) -> None:
     names = {text.get_text() for text in cost(full).axes[0].texts}
     assert names == {arm.name for arm in full.study.arms}
@@ -231,6 +254,41 @@ def test_importance_finds_the_hyperparameter_that_decides(full) -> None:
     assert set(frame["measure"]) == {"PED-ANOVA", "fANOVA"}
     for _, found in frame.groupby("measure"):
         assert found.groupby("hyperparameter")["importance"].mean().idxmax() == "training.learning_rate"
+
+
+@pytest.fixture
+def searched_alone(make_study, fill):
+    """A function: what was found in a study of one arm, with a value and hyperparameters for each search trial."""
+
+    def make(values, chosen) -> Results:
+        study = make_study(text=ALONE)
+        record = fill(study, lambda arm: 0.5)
+        for number, value in enumerate(values):
+            record.add(
+                study.reference,
+                1000,
+                phase="search",
+                number=number,
+                hyperparameters=chosen(number),
+                **{"validation/ndcg@10": value},
+            )
+        return results(record, study)
+
+    return make
+
+
+def of_two(number: int) -> dict[str, float]:
+    return {"training.learning_rate": 0.001 + 0.0007 * number, "encoder.dropout": 0.04 * (number * 5 % 12)}
+
+
+def test_trials_that_are_all_as_good_have_no_importance(searched_alone) -> None:
+    assert importance(searched_alone([0.25] * 12, of_two)) is None
+
+
+def test_importance_does_not_depend_on_the_metrics_scale(searched_alone) -> None:
+    values = np.linspace(0.1, 0.9, 12) ** 2
+    found, small = (importances(searched_alone(scale * values, of_two)) for scale in (1.0, 2.0**-30))
+    assert small["importance"].tolist() == pytest.approx(found["importance"].tolist())
 
 
 def test_slices_of_the_search_have_every_trial(full) -> None:

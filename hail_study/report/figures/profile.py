@@ -54,7 +54,12 @@ def _differences(results: Results, arms: Sequence["Arm"]) -> dict[str, pd.DataFr
 
 
 def hits(results: Results, arm: "Arm") -> pd.DataFrame:
-    """HR@k of an arm's finished confirm trials, cut-offs x seeds."""
-    ranks = results.test_ranks(arm)
+    """HR@k of an arm's finished confirm trials, cut-offs x seeds; no seeds where ranks were not recorded."""
+    from hail_study.record import RecordError
+
+    try:
+        ranks = results.test_ranks(arm)
+    except RecordError:
+        return pd.DataFrame(index=CUTOFFS)
     shares = {seed: np.searchsorted(np.sort(one), CUTOFFS, side="right") / len(one) for seed, one in ranks.items()}
     return pd.DataFrame(shares, index=CUTOFFS)

@@ -11,6 +11,7 @@ from hail_study.report.figures.style import BLUE, INK, LINES, NARROW, PAGE, RULE
 from hail_study.report.read import Results
 from hail_study.report.wording import metric_name
 from hail_study.study.measures import lower_is_better, sign
+from hail_study.study.sequential import alike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,7 +150,8 @@ def importances(results: Results) -> pd.DataFrame:
 
     Two measures within each arm: PED-ANOVA (Watanabe et al., IJCAI 2023), which looks at the best trials, and fANOVA
     (Hutter et al., ICML 2014), which looks at all. Arms with fewer than eight search trials are left out: their
-    importances would be noise. So are hyperparameters that only some trials have: neither measure knows what they are.
+    importances would be noise. So are arms whose trials are all as good as each other, and hyperparameters that only
+    some trials have: neither measure knows what they are.
     """
     from optuna.importance import get_param_importances
 
@@ -157,7 +159,7 @@ def importances(results: Results) -> pd.DataFrame:
     frame = searched(results)
     for arm in results.study.arms:
         ours = frame[frame["arm"] == arm.name] if len(frame) else frame
-        if len(ours) >= _FEWEST and len(arm.space) > 1:
+        if len(ours) >= _FEWEST and len(arm.space) > 1 and not alike(ours["value"]):
             study = _as_optuna(arm.space, ours, metric)
             for measure, evaluator in _measures().items():
                 found = get_param_importances(study, evaluator=evaluator)
@@ -177,7 +179,8 @@ def _as_optuna(space: Any, trials: pd.DataFrame, metric: str) -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {name: _distribution(dimension) for name, dimension in space.items() if name in trials}
     study = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize")
-    for trial in trials.to_dict("records"):
+    scaled = trials["value"] / trials["value"].std()  # for fANOVA, variances below 1e-16 are none
+    for trial in trials.assign(value=scaled).to_dict("records"):
         known = {name: trial[name] for name in distributions if trial[name] == trial[name]}
         params = {str(name): distributions[str(name)] for name in known}
         study.add_trial(optuna.create_trial(params=known, distributions=params, value=trial["value"]))
