@@ -260,8 +260,8 @@ def test_importance_finds_the_hyperparameter_that_decides(full) -> None:
 def searched_alone(make_study, fill):
     """A function: what was found in a study of one arm, with a value and hyperparameters for each search trial."""
 
-    def make(values, chosen) -> Results:
-        study = make_study(text=ALONE)
+    def make(values, chosen, text=ALONE) -> Results:
+        study = make_study(text=text)
         record = fill(study, lambda arm: 0.5)
         for number, value in enumerate(values):
             record.add(
@@ -289,6 +289,27 @@ def test_importance_does_not_depend_on_the_metrics_scale(searched_alone) -> None
     values = np.linspace(0.1, 0.9, 12) ** 2
     found, small = (importances(searched_alone(scale * values, of_two)) for scale in (1.0, 2.0**-30))
     assert small["importance"].tolist() == pytest.approx(found["importance"].tolist())
+
+
+def test_hyperparameters_that_only_some_trials_have_are_left_out_by_both_measures(searched_alone) -> None:
+    def chosen(number: int) -> dict[str, float | str]:
+        decay = {"training.decay": "linear", "training.warmup": 10} if number % 2 else {"training.decay": "none"}
+        return of_two(number) | decay
+
+    text = f"{ALONE}    training.decay: [none, linear]\n"
+    text += "    training.warmup: {low: 10, high: 100, when: {training.decay: linear}}\n"
+    found = searched_alone(np.linspace(0.1, 0.9, 12), chosen, text)
+    for _, one in importances(found).groupby("measure"):
+        assert set(one["hyperparameter"]) == {"training.learning_rate", "encoder.dropout", "training.decay"}
+    assert importance(found) is not None
+
+
+def test_importance_needs_two_hyperparameters_that_every_trial_has(searched_alone) -> None:
+    def chosen(number: int) -> dict[str, float]:
+        both = of_two(number)
+        return both if number % 2 else {"training.learning_rate": both["training.learning_rate"]}
+
+    assert importance(searched_alone(np.linspace(0.1, 0.9, 12), chosen)) is None
 
 
 def test_slices_of_the_search_have_every_trial(full) -> None:

@@ -151,7 +151,7 @@ def importances(results: Results) -> pd.DataFrame:
     Two measures within each arm: PED-ANOVA (Watanabe et al., IJCAI 2023), which looks at the best trials, and fANOVA
     (Hutter et al., ICML 2014), which looks at all. Arms with fewer than eight search trials are left out: their
     importances would be noise. So are arms whose trials are all as good as each other, and hyperparameters that only
-    some trials have: neither measure knows what they are.
+    some trials have: fANOVA knows nothing of those, and the measures are to be compared.
     """
     from optuna.importance import get_param_importances
 
@@ -159,8 +159,9 @@ def importances(results: Results) -> pd.DataFrame:
     frame = searched(results)
     for arm in results.study.arms:
         ours = frame[frame["arm"] == arm.name] if len(frame) else frame
-        if len(ours) >= _FEWEST and len(arm.space) > 1 and not alike(ours["value"]):
-            study = _as_optuna(arm.space, ours, metric)
+        space = {name: one for name, one in arm.space.items() if name in ours and ours[name].notna().all()}
+        if len(ours) >= _FEWEST and len(space) > 1 and not alike(ours["value"]):
+            study = _as_optuna(space, ours, metric)
             for measure, evaluator in _measures().items():
                 found = get_param_importances(study, evaluator=evaluator)
                 rows += [(arm.name, name, measure, value) for name, value in found.items()]
@@ -177,13 +178,12 @@ def _as_optuna(space: Any, trials: pd.DataFrame, metric: str) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _distribution(dimension) for name, dimension in space.items() if name in trials}
+    distributions = {name: _distribution(dimension) for name, dimension in space.items()}
     study = optuna.create_study(direction="minimize" if lower_is_better(metric) else "maximize")
     scaled = trials["value"] / trials["value"].std()  # for fANOVA, variances below 1e-16 are none
     for trial in trials.assign(value=scaled).to_dict("records"):
-        known = {name: trial[name] for name in distributions if trial[name] == trial[name]}
-        params = {str(name): distributions[str(name)] for name in known}
-        study.add_trial(optuna.create_trial(params=known, distributions=params, value=trial["value"]))
+        params = {name: trial[name] for name in distributions}
+        study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=trial["value"]))
     return study
 
 
@@ -208,7 +208,7 @@ def importance(results: Results, width: float = PAGE) -> "Figure | None":
     frame = importances(results)
     if frame.empty:
         return None
-    means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0).fillna(0.0)
+    means = frame.groupby(["measure", "hyperparameter"])["importance"].mean().unstack(0)
     means = means.sort_values("PED-ANOVA")
     with style():
         figure = Figure(figsize=(min(4.6, width), 1.0 + 0.42 * len(means)))
