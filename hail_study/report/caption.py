@@ -5,11 +5,11 @@ from typing import Final
 from hail_study.report.doubts import ORACLE, doubts, shortfalls
 from hail_study.report.statistics import smallest_p
 from hail_study.report.table import Table
-from hail_study.report.wording import count, listed, metric_name, number, percent
+from hail_study.report.wording import count, listed, metric_name, percent
 from hail_study.study.measures import lower_is_better
 
 _COLUMNS: Final = {
-    "users": "Δ (users): the same difference with a 95 % interval over seeds and users.",
+    "users": "Δ (users): the same difference with a {confidence} interval over seeds and users.",
     "effect_size": "g: Hedges' g of the paired differences.",
     "improvement": "P(better): chance that a run of the arm beats a run of the reference; ties count half.",
     "seconds": "Seconds: training time of a trial, mean over seeds.",
@@ -25,7 +25,7 @@ def caption(table: Table) -> list[str]:
         _significance(table),
         _verdicts(table),
         _marks(table),
-        *(text for column, text in _COLUMNS.items() if column in table.columns),
+        *_columns(table),
         _budgets(table),
         _baselines(table),
         _aliases(table),
@@ -93,9 +93,14 @@ def _differences(table: Table) -> str:
     )
 
 
+def _columns(table: Table) -> list[str]:
+    confidence = percent(table.family.confidence)
+    return [text.format(confidence=confidence) for column, text in _COLUMNS.items() if column in table.columns]
+
+
 def _significance(table: Table) -> str:
     """What p is, where it is shown; and that n is too small for it, which concerns readers of intervals too."""
-    family, n = table.family, len(table.seeds)
+    family, n = table.family, _fewest_pairs(table)
     shown = bool({"p", "p_holm"} & set(table.columns))
     if family.sequential:
         why = "it would hold for a number of seeds fixed before, and these were added by the results."
@@ -112,6 +117,12 @@ def _significance(table: Table) -> str:
     return f"{text if shown else ''}{'' if reachable else small}".strip()
 
 
+def _fewest_pairs(table: Table) -> int:
+    """Of the comparisons that have any; the planned seeds where none has."""
+    found = (row.comparisons[table.primary].pairs for row in table.arms if table.primary in row.comparisons)
+    return min(filter(None, found), default=len(table.seeds))
+
+
 def _verdicts(table: Table) -> str:
     family = table.family
     text = (
@@ -120,8 +131,8 @@ def _verdicts(table: Table) -> str:
     )
     if family.smallest_effect is None:
         return f"{text}undecided: otherwise (no smallest effect of interest is declared, so no arm can be equivalent)."
-    margin = number(family.smallest_effect).rstrip("0")
-    return f"{text}equivalent: all of it within ±{margin}, the smallest effect of interest; undecided: otherwise."
+    margin = f"±{family.smallest_effect:g}"
+    return f"{text}equivalent: all of it within {margin}, the smallest effect of interest; undecided: otherwise."
 
 
 def _looks(table: Table) -> str:

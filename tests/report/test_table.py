@@ -83,6 +83,28 @@ def test_enough_seeds_print_p_adjusted_over_the_family(make_study, fill) -> None
     assert not any("n too small" in s for s in caption(table))
 
 
+def test_a_failed_seed_that_puts_p_out_of_reach_is_explained(make_study, fill) -> None:
+    study = make_study("seeds=7")
+    record = fill(study, lambda arm: LEVELS[arm.name])
+    assert not any("n too small" in s for s in caption(build_table(results(record, study))))
+    next(row for row in record.rows if row["arm"] == "peers.count=1")["status"] = "failed"
+    assert any("n too small: with 6 paired seeds" in s for s in caption(build_table(results(record, study))))
+
+
+@pytest.mark.parametrize(("margin", "shown"), [(0.00025, "0.00025"), (1e-5, "1e-05"), (1.0, "1"), (0.02, "0.02")])
+def test_the_smallest_effect_of_interest_is_written_as_it_is(make_study, fill, margin, shown) -> None:
+    study = make_study(f"metrics.smallest_effect={{ndcg@10: {margin}}}")
+    table = build_table(results(fill(study, lambda arm: LEVELS[arm.name]), study))
+    assert any(f"within ±{shown}, the" in statement for statement in caption(table))
+
+
+def test_intervals_over_users_are_captioned_with_their_confidence(make_study, fill) -> None:
+    study = make_study("metrics.confidence=0.9", "metrics.columns=[metrics, users]")
+    table = build_table(results(fill(study, lambda arm: LEVELS[arm.name]), study))
+    assert any("with a 90 % interval over seeds and users" in statement for statement in caption(table))
+    assert not any("95 %" in statement for statement in caption(table))
+
+
 def test_json_has_every_promised_key_and_no_nan(table) -> None:
     data = json.loads(json.dumps(plain(table), allow_nan=False))
     arm = data["arms"][1]
