@@ -61,10 +61,11 @@ def about_claims(table: Table) -> str:
 def about_effects(table: Table) -> str:
     """What main effects and interactions are, and how they are judged."""
     found = table.effects[table.primary]
+    against = [f"{factor}={level}" for factor, level in table.crossing.baseline.items()] if table.crossing else []
     return (
-        "Contrasts within each seed, against the reference's levels, averaged over the other crossed factors; verdicts "
-        f"by t intervals that hold jointly for {count(len(found), 'effect')} "
-        f"({percent(table.family.confidence)}, Bonferroni)."
+        f"Contrasts within each seed, against {listed(against)}, averaged over the other crossed factors; verdicts by "
+        f"t intervals that hold jointly for {count(len(found), 'effect')} ({percent(table.family.confidence)}, "
+        "Bonferroni)."
     )
 
 

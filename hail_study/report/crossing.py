@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from hail_study.report.factorial import text
+from hail_study.report.factorial import levels, text
 from hail_study.study.arms import name_of
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ class Crossing:
     Attributes:
         levels: Factor -> its levels as text, in the order of the study file.
         arms: One level of each factor -> name of the arm that has them.
+        baseline: Factor -> the level that effects are measured against.
     """
 
     levels: Mapping[str, tuple[str, ...]]
     arms: Mapping[tuple[str, ...], str]
+    baseline: Mapping[str, str]
 
 
 def crossing(study: "Study") -> Crossing | None:
@@ -34,4 +36,5 @@ def crossing(study: "Study") -> Crossing | None:
         tuple(map(text, cell)): study.arm(name_of(dict(zip(crossed, cell, strict=True)))).name
         for cell in product(*crossed.values())
     }
-    return Crossing({factor: tuple(map(text, given)) for factor, given in crossed.items()}, arms)
+    baseline = {factor: text(first) for factor, (first, *_) in levels(study).items()}
+    return Crossing({factor: tuple(map(text, given)) for factor, given in crossed.items()}, arms, baseline)

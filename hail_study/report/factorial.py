@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from hail_study.report.statistics import Interval, Verdict
 from hail_study.study import Value, flatten
 from hail_study.study.arms import name_of
 
+if TYPE_CHECKING:
+    from hail_study.study import Study
+
 Levels = dict[str, list[Value]]
 
 
@@ -23,7 +27,7 @@ class Effect:
     """A main effect or an interaction, in the metric's own units.
 
     Attributes:
-        name: `peers.count=4`, or `peers.count=4 × peers.alpha=0.3`; against the reference's levels.
+        name: `peers.count=4`, or `peers.count=4 × peers.alpha=0.3`; against each factor's first level.
         factors: One or two.
         by_seed: Its value within each seed.
         interval: Its mean, with an interval of its own.
@@ -43,19 +47,19 @@ class Effect:
     verdict: Verdict
 
 
-def levels(results: Results) -> Levels:
-    """The crossed factors and their levels, the reference's level first where it is among them."""
-    reference = flatten(results.study.reference.configuration)
+def levels(study: "Study") -> Levels:
+    """The crossed factors and their levels; the first is the one compared with: the reference's where it is crossed."""
+    reference = flatten(study.reference.configuration)
     return {
         factor: [one for one in given if one == reference.get(factor)]
         + [one for one in given if one != reference.get(factor)]
-        for factor, given in results.study.file.cross.items()
+        for factor, given in study.file.cross.items()
     }
 
 
 def cells(results: Results, metric: str) -> pd.DataFrame:
     """One row per cell of the factorial (indexed by its levels as text), one column per seed finished in every cell."""
-    crossed = levels(results)
+    crossed = levels(results.study)
     scores = {}
     for cell in product(*crossed.values()):
         arm = results.study.arm(name_of(dict(zip(results.study.file.cross, cell, strict=True))))
@@ -67,7 +71,7 @@ def cells(results: Results, metric: str) -> pd.DataFrame:
 
 def effects(results: Results, metric: str) -> list[Effect]:
     """All main effects and two-way interactions of the crossed factors; none without two complete seeds."""
-    crossed = levels(results)
+    crossed = levels(results.study)
     if len(crossed) < 2:
         return []
     scores = cells(results, metric)

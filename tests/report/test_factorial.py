@@ -1,6 +1,7 @@
 import pytest
 
 from hail_study.report import build_table, results
+from hail_study.report.caption import about_effects
 from hail_study.report.factorial import cells, effects, levels
 
 CROSSED = """\
@@ -18,7 +19,14 @@ def found(make_study, fill):
 
 
 def test_the_references_level_comes_first(found) -> None:
-    assert levels(found) == {"peers.count": [2, 1], "peers.coupling": ["med", "independent"]}
+    assert levels(found.study) == {"peers.count": [2, 1], "peers.coupling": ["med", "independent"]}
+
+
+def test_the_note_names_the_levels_that_effects_are_measured_against(make_study, fill) -> None:
+    study = make_study(text=CROSSED.replace("[1, 2]", "[3, 1]"))
+    table = build_table(results(fill(study, lambda arm: 0.5), study))
+    assert {one.name for one in table.effects["ndcg@10"]} >= {"peers.count=1", "peers.coupling=independent"}
+    assert "against peers.count=3 and peers.coupling=med, averaged" in about_effects(table)
 
 
 def test_cells_that_are_one_configuration_share_their_scores(found) -> None:
