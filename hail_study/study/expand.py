@@ -147,7 +147,8 @@ class Expansion:
         """The levels and the metrics must suit the task that the data set."""
         problems = [Problem(reason, factor) for factor, reason in misfits(configuration)]
         self._problems.add_arm(declaration, problems)
-        if message := unvalidated(configuration, configuration.evaluation.select):
+        selects = configuration.evaluation.select
+        if message := unvalidated(configuration, selects):
             self._problems.add_arm(declaration, [Problem(message, "evaluation.select")])
         if self._file.pruned and selects != self._base.evaluation.select:
             message = f"pruning compares arms by the metric that chooses their epochs: {selects} is not the reference's"
