@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hail_study.run import BAD_INPUT, DONE, main
+from hail_study.execution.driver import Ending
+from hail_study.run import BAD_INPUT, DONE, FAILED_TRIALS, main
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,6 +35,21 @@ def test_the_plan_for_machines(study, capsys):
     assert [arm["name"] for arm in plan["arms"]] == ["reference", "peers.count=1"]
     assert (plan["trials"], plan["recorded"]) == (6, 0)
     assert plan["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        (Ending(complete=True), DONE),
+        (Ending(complete=True, unconfirmed=("peers.count=1",)), FAILED_TRIALS),
+        (Ending(complete=False, spent="9 trials", unconfirmed=("peers.count=1",)), FAILED_TRIALS),
+    ],
+)
+def test_a_search_without_a_value_is_no_success(study, capsys, monkeypatch, ending, status):
+    monkeypatch.setattr("hail_study.execution.execute", lambda *given, **named: ending)
+    assert main([str(study)]) == status
+    told = "No search trial of `peers.count=1` gave a value to choose by: nothing of them is confirmed."
+    assert (told in capsys.readouterr().out) == bool(ending.unconfirmed)
 
 
 def test_the_plan_starts_and_leaves_nothing(study, capsys):

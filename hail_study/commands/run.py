@@ -66,16 +66,22 @@ def run_study(study: "Study", arguments: argparse.Namespace) -> int:
     if ending.table:
         console.print(render_terminal(ending.table))
         console.print(f"Written to {ending.reports[0].parent}", style="dim")
+    failed = FAILED_TRIALS if ending.failed or ending.unconfirmed else DONE
+    if ending.unconfirmed:
+        arms = ", ".join(f"`{name}`" for name in ending.unconfirmed)
+        console.print(
+            f"No search trial of {arms} gave a value to choose by: nothing of them is confirmed.", soft_wrap=True
+        )
     if ending.halted:
         console.print(f"Ended early: {ending.halted}. The same command continues.", soft_wrap=True)
         return BAD_INPUT
     if ending.spent:
         console.print(f"Ended early: {ending.spent}. With a larger budget the same command continues.")
-        return FAILED_TRIALS if ending.failed else DONE
+        return failed
     if not ending.complete:
         console.print("Interrupted. The same command continues; nothing finished is trained again.")
         return INTERRUPTED
-    return FAILED_TRIALS if ending.failed else DONE
+    return failed
 
 
 def _simulate(study: "Study", arguments: argparse.Namespace, console: "Console") -> "Ending":

@@ -382,6 +382,11 @@ class Agenda:
         """Trials that ended, by status."""
         return Counter(outcome.status for arm in self.arms.values() for outcome in arm.outcomes.values())
 
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """Names of the arms whose search is over and gave no value to choose by."""
+        return tuple(arm.arm.name for arm in self.arms.values() if arm.search_failed)
+
     def chosen(self) -> Iterator[tuple[Arm, TrialSpec]]:
         """Each arm's best search trial, where its search is over."""
         for arm in self.arms.values():

@@ -96,6 +96,7 @@ class Ending:
         failed: Trials that failed; running the study again tries them again.
         spent: The budget that ended the study before it was complete, in words; empty where none did.
         halted: What kept trials from being trained to their end, in words; empty where nothing did.
+        unconfirmed: Names of the arms whose search gave no value to choose by; nothing of them is confirmed.
         table: Its results so far; None where no trial has finished.
         reports: Files written.
     """
@@ -104,6 +105,7 @@ class Ending:
     failed: int = 0
     spent: str = ""
     halted: str = ""
+    unconfirmed: tuple[str, ...] = ()
     table: "Table | None" = None
     reports: tuple[Path, ...] = ()
 
@@ -183,7 +185,7 @@ def _report(study: Study, record: Record, directory: Path, agenda: Agenda) -> En
     from hail_study.report import NoResults, build_table, results, write_report
     from hail_study.report.write import written
 
-    ending = Ending(agenda.done, agenda.statuses["failed"])
+    ending = Ending(agenda.done, agenda.statuses["failed"], unconfirmed=agenda.unconfirmed)
     try:
         found = results(record, study)
     except NoResults:

@@ -120,6 +120,16 @@ def test_a_population_is_trained_round_by_round_and_its_schedule_recorded(run):
     assert list(same["run_id"]) == list(trials["run_id"])
 
 
+def test_a_search_that_gives_no_value_is_told(run):
+    """Trials that are simulated have no metric but the one that selects."""
+    ending, trials, _ = run("++search.objectives=[hr@10]")
+    assert ending.complete
+    assert ending.unconfirmed == ("reference", "peers.count=1")
+    assert set(trials["phase"]) == {"baseline", "search"}
+    again, _, _ = run("++search.objectives=[hr@10]")
+    assert again.unconfirmed == ending.unconfirmed
+
+
 @pytest.mark.parametrize(("budget", "said"), [("{trials: 9}", "9 trials"), ("{hours: 0.0000001}", "hours")])
 def test_a_spent_budget_ends_the_study_with_what_it_has(run, budget, said):
     ending, trials, _ = run(f"++budget={budget}")
