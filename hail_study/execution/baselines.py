@@ -21,7 +21,7 @@ def _of_each_task(study: Study, data: Mapping[str, Dataset]) -> Iterable[Arm]:
 
 def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset], known: Container[str]) -> None:
     """Rank by what needs no training, once for each data set of the study; not what the record holds (`known`)."""
-    code = training_version(tuple(study.file.plugins))
+    code = training_version(tuple(study.file.plugins), study.path.parent.resolve())
     with TemporaryDirectory() as folder:
         for arm in _of_each_task(study, data):
             prepared, settings = data[arm.key], arm.configuration

@@ -72,7 +72,9 @@ def open_agenda(
         for row in ended.to_dict("records")
     }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return Agenda(study, fingerprints, training_version(tuple(study.file.plugins)), known, earlier)
+    return Agenda(
+        study, fingerprints, training_version(tuple(study.file.plugins), study.path.parent.resolve()), known, earlier
+    )
 
 
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:

@@ -19,7 +19,7 @@ def outdated(study: Study, agenda: Agenda, trials: pd.DataFrame) -> Iterator[str
         agenda: Of it; it knows the data.
         trials: From `Record.trials`.
     """
-    code = training_version(tuple(study.file.plugins))
+    code = training_version(tuple(study.file.plugins), study.path.parent.resolve())
     ended = trials[trials["status"].isin(["finished", "pruned"]) & (trials["phase"] != "baseline")]
     for arm in study.arms:
         ours = ended[ended["arm_key"] == arm.key]

@@ -1,6 +1,7 @@
 """The version of the code that decides results."""
 
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from hail_study.study import code_version
@@ -11,11 +12,17 @@ _PACKAGES: Final = tuple(f"hail_study.{room}" for room in ("data", "models", "ob
 
 
 @cache
-def training_version(plugins: tuple[str, ...] = ()) -> str:
+def _own() -> str:
+    return code_version(_PACKAGES)
+
+
+@cache
+def training_version(plugins: tuple[str, ...] = (), folder: Path = Path()) -> str:
     """A change of the training code's meaning changes it, formatting does not; trials of another version run anew.
 
     Args:
         plugins: Of the study, whose code counts with the package's own.
+        folder: Of the study file.
     """
-    own = code_version(_PACKAGES)
-    return digest([own, sorted(plugins), version_of(plugins)], len(own)) if plugins else own
+    own = _own()
+    return digest([own, sorted(plugins), version_of(plugins, folder)], len(own)) if plugins else own

@@ -109,6 +109,22 @@ def code_version(packages: Iterable[str]) -> str:
     return _hashed(f"[{','.join(modules)}]", 16)
 
 
+def imported(package: str) -> set[str]:
+    """Top-level names of what the source code of a package or module imports.
+
+    Args:
+        package: As in `code_version`.
+    """
+    found: set[str] = set()
+    for _, path in _sources(package):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                found |= {one.name.partition(".")[0] for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
 def _sources(package: str) -> Iterator[tuple[str, Path]]:
     spec = find_spec(package)
     if spec is None or not (spec.origin or spec.submodule_search_locations):

@@ -13,12 +13,16 @@ from hail_study.study import catalogue
 from hail_study.study.catalogue import PluginTask
 from hail_study.study.errors import did_you_mean
 from hail_study.study.factors import factor_types
-from hail_study.study.keys import code_version
+from hail_study.study.keys import code_version, imported
 from hail_study.study.measures import known as known_metric
 from hail_study.study.measures import lower_is_better
 
 GROUP: Final = "hail_study.plugins"
 """Entry points that a study may name without a colon."""
+
+
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+"""Folders of what is installed: what a plug-in imports from there is no part of it."""
 
 
 class PluginError(ValueError):
@@ -101,11 +105,45 @@ def loaded(name: str) -> Plugin:
     return found
 
 
-def version_of(names: Sequence[str]) -> str:
-    """A version of the source code of plug-ins: that of every package or module they take components from."""
+def version_of(names: Sequence[str], folder: Path) -> str:
+    """A version of the source code of plug-ins.
+
+    It is that of every package or module they take components from, and of those that these import from beside
+    themselves or from beside the study file.
+
+    Args:
+        names: As in `activate`.
+        folder: Of the study file.
+    """
     targets = [target for name in names for target in _targets(loaded(name))]
     own = [name if ":" in name else _entry_point(name) for name in names]
-    return code_version({target.partition(":")[0].partition(".")[0] for target in (*targets, *own)} - {"hail_study"})
+    packages = {target.partition(":")[0].partition(".")[0] for target in (*targets, *own)} - {"hail_study"}
+    return code_version(_with_helpers(packages, folder.resolve()))
+
+
+def _with_helpers(packages: Iterable[str], folder: Path) -> set[str]:
+    """Packages and modules, and what they import, again and again, from their folders or this one."""
+    waiting, found = set(packages), {"hail_study"}
+    folders = {one for package in waiting if (one := _folder(package))} | {folder}
+    while waiting:
+        package = waiting.pop()
+        found.add(package)
+        waiting |= {name for name in imported(package) - found if _folder(name) in folders}
+    return found - {"hail_study"}
+
+
+def _folder(package: str) -> Path | None:
+    """Where a package or module of Python source lies; None where it is installed, or is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    folder = Path(places[0]).resolve().parent
+    source = spec.submodule_search_locations or places[0].endswith(".py")
+    return folder if source and not _INSTALLED.intersection(folder.parts) else None
 
 
 def _entry_point(name: str) -> str:

@@ -139,11 +139,48 @@ def test_keys_follow_the_code_of_plug_ins_not_its_comments(tmp_path, outside):
         path.write_text(path.read_text().replace(name.partition(":")[0], plain))
         versions.append(path.read_text())
     (tmp_path / f"{plain}.py").write_text(versions[0])
-    first = version_of([names[0]])
+    first = version_of([names[0]], tmp_path)
     (tmp_path / f"{plain}.py").write_text(versions[1])
-    assert version_of([names[0]]) == first
+    assert version_of([names[0]], tmp_path) == first
     (tmp_path / f"{plain}.py").write_text(versions[2])
-    assert version_of([names[0]]) != first
+    assert version_of([names[0]], tmp_path) != first
+
+
+@pytest.fixture
+def helpers(tmp_path, monkeypatch):
+    """Modules beside a study file and elsewhere; all are found, and none is imported."""
+    places = {name: tmp_path / name for name in ("study", "elsewhere", "site-packages")}
+    for place in places.values():
+        place.mkdir()
+        monkeypatch.syspath_prepend(place)
+    (places["study"] / "helped_shared").mkdir()
+    (places["study"] / "helped_shared" / "deep.py").write_text("GAIN = 1")
+    (places["study"] / "helped_gains.py").write_text("import helped_installed\ndef f():\n    import helped_shared.deep")
+    (places["site-packages"] / "helped_installed.py").write_text("GAIN = 1")
+    (places["elsewhere"] / "helped_beside.py").write_text("import helped_gains, helped_absent, json")
+    (places["elsewhere"] / "helped_unused.py").write_text("GAIN = 1")
+    (places["elsewhere"] / "helped_plugin.py").write_text(
+        "from hail_study.study import Plugin\ndef f():\n    from helped_beside import gain\nplugin = Plugin()"
+    )
+    yield places
+    sys.modules.pop("helped_plugin", None)
+
+
+@pytest.mark.parametrize(
+    ("module", "counts"),
+    [
+        ("elsewhere/helped_beside.py", True),
+        ("study/helped_gains.py", True),
+        ("study/helped_shared/deep.py", True),
+        ("site-packages/helped_installed.py", False),
+        ("elsewhere/helped_unused.py", False),
+    ],
+)
+def test_keys_follow_the_code_that_plug_ins_import_from_beside_them(tmp_path, helpers, module, counts):
+    first = version_of(["helped_plugin:plugin"], helpers["study"])
+    path = tmp_path / module
+    path.write_text(path.read_text() + "\nmore = 1\n")
+    assert (version_of(["helped_plugin:plugin"], helpers["study"]) != first) == counts
 
 
 def test_the_version_of_the_training_code_has_the_plug_ins_in_it(tmp_path, outside):
@@ -151,7 +188,7 @@ def test_the_version_of_the_training_code_has_the_plug_ins_in_it(tmp_path, outsi
 
     sys.path.append(str(tmp_path))
     name = f"{outside()}:plugin"
-    assert training_version((name,)) != training_version() == training_version(())
+    assert training_version((name,), tmp_path) != training_version() == training_version(())
 
 
 def test_arms_with_the_same_data_of_a_plug_in_share_them(tmp_path, outside):
