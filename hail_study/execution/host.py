@@ -73,6 +73,15 @@ class Host:
         self._change = threading.Condition()
         threading.Thread(target=self._train, daemon=True, name="rounds").start()
 
+    def here(self) -> None:
+        """Answer as soon as there is a process that can train.
+
+        Raises:
+            OSError: See `join`.
+        """
+        with self._change:
+            self._worker = self._worker or Worker(self._work)
+
     def join(self, spec: TrialSpec, data: Sequence[Any]) -> tuple[str, str]:
         """Take a trial up. One that is here already is opened anew: whoever asked for it before is gone.
 
@@ -86,8 +95,8 @@ class Host:
         Raises:
             OSError: The store is another one here than the driver's, or cannot be read.
         """
+        self.here()
         with self._change:
-            self._worker = self._worker or Worker(self._work)
             self._members[spec.key] = Member(spec, data[0])
             self._change.notify_all()
         return self._identity

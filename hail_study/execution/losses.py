@@ -13,7 +13,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 
 from hail_study.execution.idle import tune_with
-from hail_study.execution.ticket import Ticket
+from hail_study.execution.ticket import Ticket, Unusable
 
 _NODE: Final = re.compile(
     r"node (has )?(died|was (terminated|preempted|drained))|node failure|preempted|temporarily unavailable", re.I
@@ -21,6 +21,8 @@ _NODE: Final = re.compile(
 """How Ray says that it was the node, or the way to it: a spot instance taken back, a host that crashed, a cut link."""
 _MEMORY: Final = re.compile(r"running low on memory|NODE_OUT_OF_MEMORY")
 """How Ray says that its memory monitor ended the process."""
+_UNUSABLE: Final = re.compile(rf"\b{Unusable.__name__}: (.*)")
+"""What a process says that cannot train."""
 
 
 class Losses(Callback):  # type: ignore[misc]
@@ -31,11 +33,15 @@ class Losses(Callback):  # type: ignore[misc]
     Args:
         retries: Of each trial.
         tell: Given a line about each loss, in place of the traceback that Tune would print.
+        move: Gives a trial whose process cannot train it to another, where there is one that can.
     """
 
-    def __init__(self, retries: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, retries: int, tell: Callable[[str], None], move: Callable[[Ticket], bool] = lambda ticket: True
+    ) -> None:
         self._retries = retries
         self._tell = tell
+        self._move = move
         logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,6 +51,9 @@ class Losses(Callback):  # type: ignore[misc]
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Tune starts the trial again; one that is given up then only says so."""
         reason, ticket = loss_of(trial), Ticket.of(trial)
+        if unusable := _UNUSABLE.search(reason):
+            self._elsewhere(ticket, unusable[1])
+            return
         if not _NODE.search(reason):
             ticket.losses += 1
         if ticket.losses > self._retries:
@@ -52,6 +61,11 @@ class Losses(Callback):  # type: ignore[misc]
             trial.max_failures = 0
         else:
             self._tell(f"{ticket.spec.label}: {reason.splitlines()[0]}; it goes on from its last checkpoint")
+
+    def _elsewhere(self, ticket: Ticket, why: str) -> None:
+        """A process that cannot train says nothing against the trial."""
+        what = "goes on from its last checkpoint elsewhere" if self._move(ticket) else "waits for it, or for another"
+        self._tell(f"{ticket.spec.label}: {why}; it {what}")
 
 
 def loss_of(trial: TuneTrial) -> str:

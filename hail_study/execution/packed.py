@@ -3,10 +3,10 @@
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.tune import Trainable
 
-from hail_study.execution.ticket import TICKET, GivenUp, Ticket, Unknown
+from hail_study.execution.ticket import TICKET, GivenUp, Ticket, Unknown, Unusable
 
 
 class HostLost(RuntimeError):
@@ -15,6 +15,9 @@ class HostLost(RuntimeError):
 
 class PackedTrainable(Trainable):  # type: ignore[misc]
     """Stands for one member of a `Host` before Tune: schedulers, losses, events see a trial as ever."""
+
+    _seat: tuple[str, str] | None
+    """What its host said when it joined."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._begin(config)
@@ -25,14 +28,20 @@ class PackedTrainable(Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """The next epoch of the member."""
+        """The next epoch of the member.
+
+        Raises:
+            HostLost: See there.
+            Unusable: Its host did not take it up in time.
+        """
         if self._ticket.given_up:
             return GivenUp(self._ticket.given_up).step()
+        if self._seat is None:
+            self._seat = self._joined()
         try:
             return self._next()
         except (RayActorError, Unknown):
-            before = self._seat
-            self._join()  # as soon as there is a host again
+            before, self._seat = self._seat, self._joined()  # as soon as there is a host again
             if before[0] != self._seat[0] and before[1] == self._seat[1]:
                 # Not from Ray's error, which says that the host is unavailable, as it says of a lost node.
                 raise HostLost("the process that trained this trial with others ended") from None
@@ -50,14 +59,19 @@ class PackedTrainable(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._ticket: Ticket = config[TICKET]
+        self._seat = None
         if self._ticket.given_up:
             self.cleanup()
-        else:
-            self._join()
 
-    def _join(self) -> None:
+    def _joined(self) -> tuple[str, str]:
         join = self._ticket.host.join.options(max_task_retries=-1)
-        self._seat: tuple[str, str] = ray.get(join.remote(self._ticket.spec, [self._ticket.data]))
+        asked = join.remote(self._ticket.spec, [self._ticket.data])
+        try:
+            seat: tuple[str, str] = ray.get(asked, timeout=self._ticket.patience)
+        except GetTimeoutError:
+            ray.cancel(asked)  # one that came back later would take the trial from whoever has it then
+            raise Unusable(f"its host did not answer for {self._ticket.patience:g} s") from None
+        return seat
 
     def _next(self) -> dict[str, Any]:
         result: dict[str, Any] = ray.get(self._ticket.host.next.remote(self._ticket.spec.key))

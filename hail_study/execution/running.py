@@ -87,7 +87,7 @@ def train(
             searcher = StudySearcher(agenda, _spending(study, trials), room, supply, shared, hosts, scheduled)
             trainable = _trainable(study.file.compute, None if hosts else work)
             with workers_kept(lambda: searcher.coming), every_loss_known():
-                _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)]).fit()
+                _tuner(study, trainable, searcher, store, [recorder, progress, *_mirrors(study)], hosts).fit()
         recorder.settle()
     return searcher
 
@@ -186,7 +186,12 @@ def _trainable(compute: Compute, work: "Work | None") -> Any:
 
 
 def _tuner(
-    study: Study, trainable: Any, searcher: "StudySearcher", store: Store, observers: Sequence["Observer"]
+    study: Study,
+    trainable: Any,
+    searcher: "StudySearcher",
+    store: Store,
+    observers: Sequence["Observer"],
+    hosts: "Hosts | None",
 ) -> Any:
     """Tune, which asks the searcher and nobody else how many trials may run at a time."""
     from ray import tune
@@ -197,6 +202,7 @@ def _tuner(
 
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
     file, events = study.file, Events(observers)
+    moving = {"move": hosts.move} if hosts else {}
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -210,7 +216,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name=f"{file.name}-tune",
             storage_path=store.uri,
-            callbacks=[Losses(file.compute.retries, events.notice), events],
+            callbacks=[Losses(file.compute.retries, events.notice, **moving), events],
             failure_config=tune.FailureConfig(max_failures=-1),
             verbose=0,
         ),

@@ -7,6 +7,8 @@ from ray.tune.experiment import Trial as TuneTrial
 from hail_study.study import TrialSpec
 
 TICKET: Final = "ticket"
+PATIENCE: Final = 120.0
+"""Seconds in which a host must take a trial up, before it is looked for another."""
 
 
 class Ticket:
@@ -16,12 +18,14 @@ class Ticket:
         data: Reference to its data.
         host: The process that trains it in a pack (`hosts`); None where its own does.
         watched: Whether a scheduler may stop it after each epoch.
+        patience: Seconds in which its host must take it up.
         losses: Times its process was lost.
         given_up: Why it is not trained any more; empty while it is.
     """
 
     def __init__(self, spec: TrialSpec, data: Any, host: Any = None, watched: bool = False) -> None:
         self.spec, self.data, self.host, self.watched = spec, data, host, watched
+        self.patience = PATIENCE
         self.losses = 0
         self.given_up = ""
 
@@ -50,6 +54,10 @@ class GivenUp:
     def step(self) -> dict[str, Any]:
         """The trial's failure, as `Session.step` reports one; with `halt` the study is better ended."""
         return failure(self._reason) | ({"halt": self._reason} if self._halt else {})
+
+
+class Unusable(RuntimeError):
+    """The process that a trial was given cannot train it; another may."""
 
 
 class Unknown(LookupError):

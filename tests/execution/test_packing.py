@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+import ray
 import torch
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 from rich.console import Console
 
 from hail_study.data import prepare
@@ -24,7 +25,7 @@ from hail_study.execution.host import Host
 from hail_study.execution.hosts import Hosts
 from hail_study.execution.losses import _NODE
 from hail_study.execution.packed import HostLost, PackedTrainable
-from hail_study.execution.ticket import TICKET, Ticket, Unknown
+from hail_study.execution.ticket import TICKET, Ticket, Unknown, Unusable
 from hail_study.execution.work import Work
 from hail_study.record import Record
 from hail_study.study import TrialSpec, configure, load
@@ -150,7 +151,7 @@ def test_a_member_goes_on_from_its_checkpoint_on_another_host(host, tiny):
 
 
 class Line:
-    """A host at the end of a line that breaks once; the next time it answers, it may be another process."""
+    """A host at the end of a line that breaks once; the next time it answers, it may be another process, or not yet."""
 
     def __init__(self, *seats):
         self._seats, self._broken = iter(seats), False
@@ -167,15 +168,20 @@ class Line:
         return {"epoch": 1}
 
 
+def begun(spec, host):
+    trainable = object.__new__(PackedTrainable)
+    trainable._begin({TICKET: Ticket(spec, None, host)})
+    return trainable
+
+
 @pytest.mark.parametrize(
     ("after", "lost"),
     [(("a", "here"), False), (("b", "here"), True), (("b", "elsewhere"), False)],
     ids=["the same process", "a new process", "a new node"],
 )
 def test_only_a_process_that_ends_on_a_node_that_stays_counts_as_lost(tiny, monkeypatch, after, lost):
-    monkeypatch.setattr("hail_study.execution.packed.ray.get", lambda answer: answer())
-    trainable = object.__new__(PackedTrainable)
-    trainable._begin({TICKET: Ticket(spec_of(tiny), None, Line(("a", "here"), after))})
+    monkeypatch.setattr("hail_study.execution.packed.ray.get", lambda answer, timeout=None: answer())
+    trainable = begun(spec_of(tiny), Line(("a", "here"), after))
     if not lost:
         assert trainable.step() == {"epoch": 1}
         return
@@ -184,22 +190,39 @@ def test_only_a_process_that_ends_on_a_node_that_stays_counts_as_lost(tiny, monk
     assert not _NODE.search("".join(traceback.format_exception(caught.value)))
 
 
+@pytest.mark.parametrize("seats", [[], [("a", "here")]], ids=["never there", "there before"])
+def test_a_host_that_does_not_answer_is_waited_for_for_a_while(tiny, monkeypatch, seats):
+    def get(answer, timeout=None):
+        try:
+            return answer()
+        except StopIteration:
+            raise GetTimeoutError from None
+
+    cancelled = []
+    monkeypatch.setattr("hail_study.execution.packed.ray.get", get)
+    monkeypatch.setattr("hail_study.execution.packed.ray.cancel", cancelled.append)
+    with pytest.raises(Unusable, match="its host did not answer for 120 s"):
+        begun(spec_of(tiny), Line(*seats)).step()
+    assert len(cancelled) == 1
+
+
 # --- who is placed where -------------------------------------------------------------------------------------------
 
 
 class Fake:
-    """A host that remembers who left."""
+    """A host that remembers who left, and may be away."""
 
     def __init__(self):
-        self.left = []
-        self.leave = SimpleNamespace(remote=self.left.append)
+        self.left, self.away = [], False
+        self.leave = SimpleNamespace(remote=self.left.append, options=lambda **options: self.leave)
+        self.here = SimpleNamespace(remote=lambda: self, options=lambda **options: self.here)
 
 
 def test_equal_trials_share_hosts_and_all_hosts_have_work(tiny):
     other = configure(tiny, {"peers.count": 1})
     started = [Fake(), Fake()]
     stopped = []
-    hosts = Hosts(SimpleNamespace(hosts=2, pack=3), iter(started).__next__, stopped.append)
+    hosts = Hosts(SimpleNamespace(hosts=2, pack=3), iter(started).__next__, stopped.append, lambda asked: True)
     with contextlib.closing(hosts):
         placed = [hosts.place(spec_of(one, seed)) for seed, one in enumerate([tiny, tiny, other, tiny, other, tiny])]
         assert {placed.count(one) for one in started} == {3}
@@ -208,6 +231,51 @@ def test_equal_trials_share_hosts_and_all_hosts_have_work(tiny):
         assert placed[0].left == [ended.key]
         assert hosts.place(spec_of(other, 9)) is placed[0]
     assert stopped == started
+
+
+@pytest.fixture
+def two_hosts(tiny):
+    """Two hosts with a trial each, of which the first does not answer; a third to come; the tickets of the trials."""
+    started = [Fake(), Fake(), Fake()]
+    room = SimpleNamespace(hosts=2, pack=2)
+    hosts = Hosts(room, iter(started).__next__, lambda host: None, lambda host: not host.away)
+    specs = [spec_of(tiny, 0), spec_of(tiny, 1)]
+    tickets = [Ticket(spec, None, hosts.place(spec)) for spec in specs]
+    started[0].away = True
+    return hosts, room, started, tickets
+
+
+def test_a_trial_whose_host_does_not_answer_goes_to_one_that_has_room(two_hosts):
+    hosts, _, (first, second, _), (ticket, _) = two_hosts
+    assert hosts.move(ticket)
+    assert ticket.host is second
+    assert first.left == [ticket.spec.key]
+    hosts.free(ticket.spec.key)
+    assert second.left == [ticket.spec.key]
+
+
+def test_where_no_other_has_room_it_waits(two_hosts, tiny):
+    hosts, room, (first, _, third), (ticket, _) = two_hosts
+    for seed in (2, 3):  # the one that is away takes what is too much for the other
+        hosts.place(spec_of(tiny, seed))
+    assert not hosts.move(ticket)
+    assert ticket.host is first
+    assert first.left == []
+    hosts.free(spec_of(tiny, 3).key)
+    hosts.free(spec_of(tiny, 2).key)
+    room.hosts = 3  # a node joined
+    assert hosts.move(ticket)
+    assert ticket.host is third
+    assert first.left[-1] == ticket.spec.key
+
+
+def test_a_host_that_is_away_is_given_no_trial_until_it_answers(two_hosts, tiny):
+    hosts, _, (first, second, _), (ticket, other) = two_hosts
+    hosts.move(ticket)
+    hosts.free(other.spec.key)
+    assert hosts.place(spec_of(tiny, 5)) is second
+    first.away = False
+    assert hosts.place(spec_of(tiny, 6)) is first
 
 
 # --- auto ----------------------------------------------------------------------------------------------------------
@@ -308,6 +376,23 @@ def test_members_of_a_lost_host_go_on_from_their_checkpoints(local_ray, tmp_path
     assert set(trials["status"]) == {"finished"}
     assert trials["key"].is_unique
     ends_as_unpacked(path, trials)
+
+
+@pytest.mark.ray
+def test_trials_of_a_host_that_never_starts_are_trained_by_another(local_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("hail_study.execution.ticket.PATIENCE", 5.0)
+    path = tmp_path / "packed.yaml"
+    path.write_text(STUDY[: STUDY.index("vary:")] + "seeds: 4\n")
+    taken = ray.remote(num_cpus=1)(SimpleNamespace).remote()  # by another user of the cluster
+    ray.get(taken.__ray_ready__.remote())
+    try:
+        ending, trials, shown = study_of(path, "compute.pack=2", "compute.concurrent=4", "compute.retries=0")
+    finally:
+        ray.kill(taken)
+    assert ending.complete
+    assert set(trials["status"]) == {"finished"}
+    assert trials["key"].is_unique
+    assert "its host did not answer for 5 s; it " in shown
 
 
 @pytest.mark.ray
