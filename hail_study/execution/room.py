@@ -6,7 +6,10 @@ from typing import Any, Final
 
 from hail_study.execution.compilers import obstacle
 from hail_study.execution.store import Store
+from hail_study.execution.version import other_code
+from hail_study.execution.work import Work
 from hail_study.study import Compute
+from hail_study.study.plugins import PluginError, activate
 
 _FRESH: Final = 1.0
 """Seconds for which the number of nodes is not asked for again."""
@@ -40,7 +43,6 @@ class Room:
 
     def __init__(self, compute: Compute, grows: bool) -> None:
         self._wanted = wants(compute)
-        self._compiles = compute.compile != "none"
         self._most = compute.concurrent
         self._grows = grows
         self._asked = 0
@@ -104,9 +106,9 @@ class Room:
             self._asked = wanted
             request_resources(bundles=[self._wanted] * wanted)
 
-    def check_reach(self, store: Store, mark: str) -> None:
-        """Make sure that every node on which trials fit reads and writes the store that `mark` was left in, and that it
-        can compile where that is asked for.
+    def check_nodes(self, work: Work) -> None:
+        """Make sure that every node on which trials fit reads and writes the driver's store, has the driver's training
+        code, and can compile where that is asked for.
 
         Raises:
             NoCluster: One does not; the message names it.
@@ -118,7 +120,7 @@ class Room:
         probe = ray.remote(num_cpus=0, max_retries=0)(_unfit)
         answers = [
             probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                store.uri, mark, self._compiles, "GPU" in self._wanted
+                work, "GPU" in self._wanted
             )
             for node in nodes
         ]
@@ -126,7 +128,7 @@ class Room:
             try:
                 problem = ray.get(answer, timeout=_PROBE)
             except ray.exceptions.RayError as error:
-                problem = _unreached(store.uri, str(error).splitlines()[0])
+                problem = _unreached(work.storage, str(error).splitlines()[0])
             if problem:
                 raise NoCluster(f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']}) {problem}")
 
@@ -152,15 +154,21 @@ def _nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _unfit(uri: str, mark: str, compiles: bool, gpu: bool) -> str:
+def _unfit(work: Work, gpu: bool) -> str:
     """What is wrong with the node this runs on; nothing where it can be used."""
     try:
-        store = Store(uri)
-        store.require(mark)
+        store = Store(work.storage)
+        store.require(work.mark)
         store.check()
+        if work.code:
+            activate(work.plugins, work.folder)
     except OSError as error:
-        return _unreached(uri, str(error))
-    why = obstacle(gpu) if compiles else ""
+        return _unreached(work.storage, str(error))
+    except PluginError as error:
+        return f"cannot use the study's plug-ins: {error}"
+    if problem := other_code(work):
+        return problem
+    why = obstacle(gpu) if work.compile != "none" else ""
     return f"cannot compile: {why}" if why else ""
 
 

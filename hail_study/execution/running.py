@@ -12,13 +12,14 @@ from rich.console import Console
 from hail_study.data import Dataset
 from hail_study.execution.agenda import Agenda
 from hail_study.execution.budget import Spending
-from hail_study.execution.cluster import cluster
+from hail_study.execution.cluster import cluster, where
 from hail_study.execution.progress import Progress
 from hail_study.execution.recording import Recorder
 from hail_study.execution.room import Room, wants
 from hail_study.execution.sources import Sources
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
+from hail_study.execution.version import training_version
 from hail_study.record import Record
 from hail_study.study import Compute, Study
 
@@ -69,7 +70,10 @@ def train(
         termination_as_interrupt(record),
         Progress(agenda, console) as progress,
     ):
-        room.check_reach(store, mark)
+        local = where(study.file.compute, address) == "local"
+        code = "" if local else training_version(tuple(study.file.plugins), study.path.parent.resolve())
+        work = work_for(study, store, mark, session, code)
+        room.check_nodes(work)
         from hail_study.execution.baselines import record_baselines
         from hail_study.execution.idle import workers_kept
         from hail_study.execution.losses import every_loss_known
@@ -77,7 +81,6 @@ def train(
 
         # Only here, with Ray up: whatever waits for the record waits until its thread has imported MLflow.
         record_baselines(record, study, data, set(trials.loc[trials["status"] == "finished", "key"]))
-        work = work_for(study, store, mark, session)
         shared = _shared(data)
         room.pack = _pack(study, agenda, shared, room, work, record, console)
         # Trials that are not trained learn from none.
@@ -112,7 +115,7 @@ def _shared(data: Mapping[str, Dataset]) -> dict[str, Any]:
     return {prepared.fingerprint: ray.put(prepared) for prepared in data.values()}
 
 
-def work_for(study: Study, store: Store, mark: str, session: "Sessions | None") -> "Work":
+def work_for(study: Study, store: Store, mark: str, session: "Sessions | None", code: str = "") -> "Work":
     """What workers are told."""
     from hail_study.execution.work import Work
 
@@ -124,6 +127,7 @@ def work_for(study: Study, store: Store, mark: str, session: "Sessions | None") 
         system_seconds=study.file.record.system_seconds,
         plugins=study.file.plugins,
         folder=str(study.path.parent.resolve()),
+        code=code,
         threads=compute.threads or max(1, int(compute.cpus)),
         memory=compute.memory,
         compile=compute.compile,

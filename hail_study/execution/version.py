@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from hail_study.execution.work import Work
 from hail_study.study import code_version
 from hail_study.study.keys import digest
 from hail_study.study.plugins import version_of
@@ -26,3 +27,14 @@ def training_version(plugins: tuple[str, ...] = (), folder: Path = Path()) -> st
     """
     own = _own()
     return digest([own, sorted(plugins), version_of(plugins, folder)], len(own)) if plugins else own
+
+
+def other_code(work: Work) -> str:
+    """What is wrong with the training code of this machine, once the plug-ins are active; empty where nothing is."""
+    own = training_version(tuple(work.plugins), Path(work.folder)) if work.code else ""
+    if own == work.code:
+        return ""
+    return (
+        f"has other training code ({own}) than the driver ({work.code}): install the driver's version of hail-study "
+        "and of the study's plug-ins there"
+    )

@@ -23,6 +23,7 @@ class Work:
         system_seconds: Between samples of the machine; 0 for none.
         plugins: Of the study.
         folder: Of the study file, for its plugins.
+        code: The driver's `training_version`; empty where workers run the same files.
         compile: How encoders are compiled.
     """
 
@@ -35,4 +36,5 @@ class Work:
     system_seconds: float = 0.0
     plugins: Sequence[str] = ()
     folder: str = ""
+    code: str = ""
     compile: "Mode" = "none"

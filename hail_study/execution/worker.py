@@ -11,7 +11,8 @@ from hail_study.execution.memory import limit_memory
 from hail_study.execution.session import Session
 from hail_study.execution.store import Store, StoreFull
 from hail_study.execution.system import SystemSampler
-from hail_study.execution.ticket import GivenUp
+from hail_study.execution.ticket import GivenUp, Unusable
+from hail_study.execution.version import other_code
 from hail_study.execution.work import Work
 from hail_study.models.compilation import compile_modules
 from hail_study.study import TrialSpec
@@ -24,10 +25,17 @@ class Worker:
     Attributes:
         device: Where it trains.
         node: Name of the machine.
+
+    Raises:
+        Unusable: Trials would be trained by other code here than their keys say.
+        OSError: The store is another one here than the driver's, or cannot be read.
     """
 
     def __init__(self, work: Work) -> None:
+        self.node = os.uname().nodename
         activate(work.plugins, work.folder)
+        if problem := other_code(work):
+            raise Unusable(f"node {self.node} {problem}")
         limit_memory(work.memory)
         torch.set_num_threads(work.threads)
         compile_modules(work.compile)
@@ -37,7 +45,6 @@ class Worker:
             self._store.require(work.mark)
         self._system = SystemSampler(work.system_seconds)
         self.device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        self.node = os.uname().nodename
 
     def open(self, spec: TrialSpec, data: Any) -> Session:
         """A trial, from wherever it stood; its first epoch comes with a sample of the machine.

@@ -1,6 +1,7 @@
 """What compiles encoders is looked for before anything starts."""
 
 import sysconfig
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from hail_study.execution.compilers import lacking, obstacle
 from hail_study.execution.room import _unfit
 from hail_study.execution.running import work_for
 from hail_study.execution.store import Store
+from hail_study.execution.work import Work
 from hail_study.execution.worker import Worker
 from hail_study.models.compilation import COMPILATION, compile_modules
 from hail_study.study import load
@@ -54,9 +56,11 @@ def test_headers_and_triton_are_looked_for_too(monkeypatch, tmp_path):
 def test_a_node_that_cannot_compile_says_so(tmp_path, without):
     store = Store(str(tmp_path))
     with store.marked() as mark:
-        assert _unfit(store.uri, mark, compiles=True, gpu=False).startswith("cannot compile: there is no C++ compiler")
-        assert _unfit(store.uri, mark, compiles=False, gpu=False) == ""
-    assert _unfit(store.uri, mark, compiles=True, gpu=False).startswith("cannot use compute.storage")
+        work = Work(storage=store.uri, mark=mark)
+        compiled = replace(work, compile="default")
+        assert _unfit(compiled, gpu=False).startswith("cannot compile: there is no C++ compiler")
+        assert _unfit(work, gpu=False) == ""
+    assert _unfit(compiled, gpu=False).startswith("cannot use compute.storage")
 
 
 def test_the_doctor_knows(without):
