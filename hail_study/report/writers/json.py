@@ -37,8 +37,12 @@ def plain(table: Table) -> dict[str, Any]:
             {"arm": name, "metrics": {metric: {"mean": _number(value)} for metric, value in values.items()}}
             for name, values in table.baselines.items()
         ],
-        "claims": [_claim(one) for one in table.claims],
-        "effects": {metric: [_effect(one) for one in found] for metric, found in table.effects.items() if found},
+        "claims": [_claim(one, table.family) for one in table.claims],
+        "effects": {
+            metric: [_effect(one, len(found), table.family) for one in found]
+            for metric, found in table.effects.items()
+            if found
+        },
         "provenance": dict(table.provenance),
     }
 
@@ -98,7 +102,7 @@ def _p(p: float, smallest: float, family: Family) -> float | None:
     return None if family.sequential or (p > family.level and smallest > family.level) else _number(p)
 
 
-def _claim(evidence: Evidence) -> dict[str, Any]:
+def _claim(evidence: Evidence, family: Family) -> dict[str, Any]:
     return {
         "claim": evidence.claim,
         "metric": evidence.metric,
@@ -110,7 +114,7 @@ def _claim(evidence: Evidence) -> dict[str, Any]:
                 "estimate": one.interval.estimate,
                 "joint_ci": _ends(one.interval),
                 "by_seed": _by_seed(one.by_seed),
-                "p": _number(one.p),
+                "p": _p(one.p, smallest_p(len(one.by_seed)), family),
                 "p_smallest": smallest_p(len(one.by_seed)),
             }
             for one in evidence.contrasts
@@ -118,7 +122,8 @@ def _claim(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> dict[str, Any]:
+def _effect(effect: Effect, effects: int, family: Family) -> dict[str, Any]:
+    reachable = smallest_p(len(effect.by_seed))
     return {
         "effect": effect.name,
         "factors": list(effect.factors),
@@ -126,8 +131,8 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "by_seed": _by_seed(effect.by_seed),
         "ci": _ends(effect.interval),
         "joint_ci": _ends(effect.joint),
-        "p": effect.p,
-        "p_holm": effect.p_holm,
+        "p": _p(effect.p, reachable, family),
+        "p_holm": _p(effect.p_holm, reachable * effects, family),
         "verdict": str(effect.verdict),
     }
 
