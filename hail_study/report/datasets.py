@@ -15,7 +15,7 @@ from hail_study.report.statistics import Friedman, Interval
 from hail_study.report.table import Row as ArmRow
 from hail_study.report.table import Table
 from hail_study.report.wording import count, mean, metric_name, number, percent
-from hail_study.study.measures import sign
+from hail_study.study.measures import lower_is_better, sign
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,8 @@ def _notes(data_sets: DataSets) -> tuple[str, ...]:
         f"Means over seeds ± half-width of the {confidence} t interval. ↑ better, ↓ worse, ≈ equivalent: against the "
         "reference on the same data. Bold: best mean of a column; underlined: second best.",
         f"Relative IQM: interquartile mean over data sets and seeds of {primary} divided by the reference's mean on "
-        f"the same data, ± half-width of the {confidence} interval over seeds (stratified bootstrap).",
+        f"the same data, ± half-width of the {confidence} interval over seeds (stratified bootstrap)."
+        + (" Lower is better." if lower_is_better(table.primary) else ""),
     ]
     if found:
         level = table.family.level

@@ -18,6 +18,7 @@ from hail_study.report.table import Table, build_table
 from hail_study.report.wording import metric_name
 from hail_study.report.writers import DATA, MARKUP
 from hail_study.study import code_version
+from hail_study.study.measures import lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,9 +119,10 @@ def write_data_sets(data_sets: DataSets, name: str, folder: Path, width: float =
 
 def _over_data(data_sets: DataSets, width: float) -> dict[str, tuple[str, "Figure"]]:
     ranks, profiles = critical_difference(data_sets, width), performance_profiles(data_sets, width)
+    side = "below" if lower_is_better(data_sets.first.primary) else "above"
     drawn = {
         "ranks": ("Mean ranks over the data sets; a bar joins arms that do not differ", ranks),
-        "profiles": ("Share of runs that reach a multiple of the reference's mean", profiles),
+        "profiles": (f"Share of runs {side} a multiple of the reference's mean; a higher line is better", profiles),
     }
     return {name: (text, figure) for name, (text, figure) in drawn.items() if figure}
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from hail_study.report import build_table, results
@@ -119,6 +120,33 @@ def test_figures_over_data_sets(data_sets) -> None:
     lines = performance_profiles(data_sets).axes[0].lines
     assert len(lines) == 3
     assert len({(line.get_color(), str(line.get_linestyle())) for line in lines}) == 3
+
+
+ERRORS = """\
+name: errors
+data: {source: functional}
+base: {peers: {count: 1}}
+vary: {encoder.dim: [32]}
+metrics: {primary: mse, report: [mse]}
+seeds: 3
+"""
+
+
+def test_errors_are_profiled_from_below_and_said_to_be_better_when_lower(make_study, make_record, data_sets) -> None:
+    study, record = make_study(text=ERRORS), make_record()
+    for place, arm in enumerate(study.arms):
+        for seed in range(3):
+            record.add(arm, seed, **{"test/mse": 0.2 + 0.2 * place + 0.01 * seed})
+    table = build_table(results(record, study), users=False)
+    found = DataSets({"one": table, "other": table})
+    axes, *_ = performance_profiles(found).axes
+    best, worst = (line.get_ydata() for line in axes.lines)
+    assert axes.get_ylabel() == "Share of runs below"
+    assert (np.diff(best) >= 0).all()
+    assert (best >= worst).all()
+    assert "Lower is better." in sheet(found).notes[1]
+    assert "Lower" not in sheet(data_sets).notes[1]
+    assert performance_profiles(data_sets).axes[0].get_ylabel() == "Share of runs above"
 
 
 def test_one_data_set_has_no_ranks(study, record) -> None:

@@ -9,6 +9,7 @@ from hail_study.report import statistics
 from hail_study.report.datasets import DataSets
 from hail_study.report.figures.style import INK, LINES, NARROW, PAGE, QUIET, style
 from hail_study.report.wording import metric_name
+from hail_study.study.measures import lower_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +98,9 @@ def _ruler(axes: "Axes", arms: int, critical: float) -> None:
 
 
 def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | None":
-    """Share of runs, over all data sets, that reach a multiple of the reference's mean (Agarwal et al. 2021).
+    """Share of runs, over all data sets, above a multiple of the reference's mean (Agarwal et al. 2021).
+
+    For errors the share below it: a higher line is better in both.
 
     Returns:
         The figure, or None without two data sets, two arms in common and the reference on each.
@@ -108,6 +111,7 @@ def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | 
         return None
     scores = {arm: data_sets.relative(arm) for arm in data_sets.common}
     values = np.concatenate([one.ravel() for one in scores.values()])
+    errors = lower_is_better(data_sets.first.primary)
     thresholds = np.linspace(values.min() - 0.01, values.max() + 0.01, 200)
     with style():
         below = width < NARROW
@@ -117,9 +121,10 @@ def performance_profiles(data_sets: DataSets, width: float = PAGE) -> "Figure | 
         for place, (arm, one) in enumerate(scores.items()):
             colour, dashes = LINES[place % len(LINES)]
             profile = statistics.performance_profile(one, thresholds)
-            axes.plot(thresholds, profile, color=colour, ls=dashes, drawstyle="steps-post", lw=1.2, label=arm)
+            share = 1 - profile if errors else profile
+            axes.plot(thresholds, share, color=colour, ls=dashes, drawstyle="steps-post", lw=1.2, label=arm)
         primary = metric_name(data_sets.first.primary)
         axes.set_xlabel(f"{primary} over the reference's mean{chr(10) if below else ' '}on the same data")
-        axes.set_ylabel("Share of runs above")
+        axes.set_ylabel(f"Share of runs {'below' if errors else 'above'}")
         figure.legend(loc="outside lower center" if below else "outside right center", ncols=columns)
     return figure
