@@ -104,7 +104,6 @@ def a_weight_of_nothing_changes_nothing(kind: type[Auxiliary]) -> None:
         with_term = Rehearsal(configuration, _SEEDS[:1])
         with_term.value(users(1))
         moved = with_term.gradients()
-        with_term.network.weighting.fixed.zero_()  # type: ignore[union-attr,operator]
         again = Rehearsal(configuration, _SEEDS[:1])
         again.network.weighting.fixed.zero_()  # type: ignore[union-attr,operator]
         again.value(users(1))

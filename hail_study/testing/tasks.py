@@ -1,13 +1,17 @@
 """Checks of a task: it continues to the bit, leaves the test alone, learns, and ignores no factor silently."""
 
+import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 from unittest import SkipTest
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from hail_study.data import Examples, Prepared, prepare
@@ -21,6 +25,8 @@ from hail_study.testing.sources import small as small_data
 from hail_study.training import Trial
 
 _SEED: Final = 3
+_KEPT: Final = ("ranks.parquet", "outcomes.parquet")
+"""Files with a row for each test example."""
 
 
 def continues_to_the_bit(configuration: Configuration) -> None:
@@ -98,14 +104,18 @@ def two_peers_are_named(configuration: Configuration) -> None:
     """Two networks train, differ, and each is judged beside both together."""
     trial = _of(configuration, 2)
     select = configuration.evaluation.select
+    differ = False
     for found in (trial.task.evaluate("validation").metrics(), trial.test().metrics()):
         missing = {select, f"peer_0/{select}", f"peer_1/{select}"} - set(found)
         assert not missing, f"not measured: {', '.join(sorted(missing))}"
+        differ |= _text(_of_peer(0, found)) != _text(_of_peer(1, found))
+    assert differ, "both peers have the same metrics: are they one network?"
 
 
 def metrics_are_known(configuration: Configuration) -> None:
     """What is measured is what a study may ask for, among it what chooses epochs; every test example has a row."""
-    task, trial = task_of(configuration.data), _trained(configuration, prepare(configuration.data))
+    data = prepare(configuration.data)
+    task, trial = task_of(configuration.data), _trained(configuration, data)
     validation, outcomes = trial.task.evaluate("validation").metrics(), trial.test()
     select = configuration.evaluation.select
     assert select in validation, f"validation does not measure {select}"
@@ -114,7 +124,12 @@ def metrics_are_known(configuration: Configuration) -> None:
         assert measures(task, own), f"{name} is measured, and no metric that a study may name"
         assert own in validated(task) or name not in validation, f"{name} is not said to be measured on validation data"
     assert all(np.isfinite(value) for value in validation.values()), "a validation metric is not finite"
-    assert outcomes.files(), "nothing is kept of the single test examples"
+    rows = {name: _rows(content) for name, content in outcomes.files().items() if name in _KEPT}
+    assert rows, f"nothing is kept of the single test examples: no {' or '.join(_KEPT)}"
+    expected = _test_examples(data, configuration)
+    for name, found in rows.items():
+        every = found > 0 if expected is None else found == expected
+        assert every, f"{name} has {found} rows, not one for every test example"
 
 
 def scores_that_are_no_numbers_are_an_error(configuration: Configuration) -> None:
@@ -236,11 +251,35 @@ def _with_another_test(data: Any, configuration: Configuration) -> Any:
         return replace(data, test={name: _spoiled(array) for name, array in data.test.items()})
     if not isinstance(data, Prepared):
         raise SkipTest(f"{type(data).__name__} does not say which examples are for the test")
-    first = split_by_targets(data, getattr(configuration.data, "targets", 1)).test_positions
+    first = _test_positions(data, configuration)
     held = np.zeros(len(data.items), dtype=np.bool_)
     for position, end in zip(first, data.offsets[1:][data.users_of(first)], strict=True):
         held[position:end] = True
     return replace(data, items=np.where(held, data.items % data.item_count + 1, data.items).astype(data.items.dtype))
+
+
+def _test_positions(data: Prepared, configuration: Configuration) -> npt.NDArray[np.int64]:
+    return split_by_targets(data, getattr(configuration.data, "targets", 1)).test_positions
+
+
+def _test_examples(data: Any, configuration: Configuration) -> int | None:
+    """How many there are; None where nobody knows."""
+    if isinstance(data, Examples):
+        return len(next(iter(data.test.values())))
+    return len(_test_positions(data, configuration)) if isinstance(data, Prepared) else None
+
+
+def _rows(parquet: bytes) -> int:
+    """Of a file; none of one that is not Parquet."""
+    try:
+        return int(pq.read_metadata(io.BytesIO(parquet)).num_rows)
+    except pa.ArrowInvalid:
+        return 0
+
+
+def _of_peer(peer: int, metrics: Mapping[str, float]) -> dict[str, float]:
+    prefix = f"peer_{peer}/"
+    return {name.removeprefix(prefix): value for name, value in metrics.items() if name.startswith(prefix)}
 
 
 def _spoiled(array: Any) -> Any:

@@ -151,6 +151,38 @@ class Silent(Regress):
         return Measured(super().evaluate(part, best_peer).columns)
 
 
+class Twins(Regress):
+    """One network twice."""
+
+    def __init__(self, configuration, prepared, seed, device):
+        super().__init__(configuration, prepared, seed, device)
+        with torch.no_grad():
+            self.network.weight[:] = self.network.weight[:, :1]
+
+
+class Rowless(Measured):
+    """Keeps a file with nothing in it."""
+
+    def files(self):
+        return {"outcomes.parquet": b""}
+
+
+class Forgetful(Regress):
+    """Keeps nothing of the single examples."""
+
+    def evaluate(self, part, best_peer=None):
+        found = super().evaluate(part, best_peer)
+        return Rowless(found.columns, found.peers)
+
+
+class Sparse(Regress):
+    """Keeps something of half of the examples."""
+
+    def evaluate(self, part, best_peer=None):
+        found = super().evaluate(part, best_peer)
+        return Measured({name: column[::2] for name, column in found.columns.items()}, found.peers)
+
+
 class Secretive(Regress):
     """Measures what no study may name."""
 
