@@ -146,8 +146,9 @@ def rule_alone(setting: Setting, studies: int, block: int = 5000) -> float:
     assert isinstance(sequential, SequentialSeeds)
     levels = nominal_levels(sequential.looks, 0.05 / setting.arms, setting.spending)
     random, found = np.random.default_rng([99, setting.step]), 0
-    for _ in range(studies // block):
-        draw = _NOISE[setting.noise](random, block * (setting.arms + 1) * 30).reshape(block, setting.arms + 1, 30)
+    for first in range(0, studies, block):
+        size = min(block, studies - first)
+        draw = _NOISE[setting.noise](random, size * (setting.arms + 1) * 30).reshape(size, setting.arms + 1, 30)
         differences = draw[:, 1:] - draw[:, :1] + setting.effect
         differs, open_still = np.zeros(differences.shape[:2], bool), np.ones(differences.shape[:2], bool)
         for look, level in zip(sequential.looks, levels, strict=True):

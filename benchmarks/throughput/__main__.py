@@ -5,6 +5,8 @@ python benchmarks/throughput ratings.tsv.gz --peers ~/peers --out analysis/resul
 Everybody trains the same model on the same sequences with two threads, in turns (A B C A B C ...); a row is the median
 of its turns, and ratios are medians of the ratios within a turn, so that a machine that slows down slows all. The share
 is that of the operations which a target takes at least, in the rate of large matrix products measured right after.
+With `--cpu-time` seconds are those of each worker's own process and its threads: what it leaves to other processes, as
+SASRec.pytorch does its sampling, is not counted, and its rate is too high by that.
 """
 
 import argparse
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15, help="of training, each turn")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cpu-time", action="store_true", help="seconds of the workers' CPU, for a busy machine")
+    parser.add_argument("--cpu-time", action="store_true", help="seconds of CPU, without processes that workers start")
     parser.add_argument("--only", nargs="*", help="workers")
     parser.add_argument("--losses", nargs="*")
     parser.add_argument("--out", type=Path, help="file for the table, without suffix: .md and .json are written")
