@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
@@ -90,20 +89,21 @@ def test_schedulers_stop_search_trials_and_no_others(run, scheduler):
     assert (search.loc[search["status"] == "pruned", "epochs"] < 9).all()
 
 
-def test_a_study_that_goes_back_to_an_earlier_setting_reports_what_that_chose(run):
+def test_a_study_that_goes_back_to_an_earlier_setting_reports_what_that_chose(run, tmp_path):
     """Its trials are all recorded, and started before those of the setting in between."""
-    few, many, again = (run(f"search.trials={count}") for count in (2, 6, 2))
-
-    def means(ending):
-        return [row.means["ndcg@10"].estimate for row in ending.table.arms]
-
-    assert means(few[0]) != means(many[0])
-    assert means(again[0]) == means(few[0])
-    assert len(again[1]) == len(many[1])  # nothing was trained
-    of_two, of_six = load(Path("scheduled.yaml"), ["search.trials=2"]), load(Path("scheduled.yaml"))
-    chosen = choose(of_two, again[1], "reference").value
-    assert chosen == choose(of_two, few[1], "reference").value
-    assert chosen != choose(of_six, many[1], "reference").value
+    small, large = (
+        f"++search.space={{training.learning_rate: {{low: {low}, high: {9 * low}}}}}" for low in (1e-4, 1e-2)
+    )
+    runs = [run(space, "search.trials=2", "search.generation=2") for space in (small, large, small)]
+    assert len(runs[2][1]) == len(runs[1][1])  # nothing was trained
+    for space, (_, trials, _), below in zip((small, large, small), runs, (True, False, True), strict=True):
+        chosen = choose(load(tmp_path / "scheduled.yaml", [space, "search.trials=2"]), trials)
+        assert (chosen.trial["hyperparameters"]["training.learning_rate"] < 1e-2) == below
+    record = Record(load(tmp_path / "scheduled.yaml").file.record, tmp_path)
+    shown = results(record, load(tmp_path / "scheduled.yaml", [small, "search.trials=2"])).trials
+    rates = [one["training.learning_rate"] for one in shown.loc[shown["phase"] != "baseline", "hyperparameters"]]
+    assert len(rates) == 2 * (2 + 2)
+    assert max(rates) < 1e-2
 
 
 def test_a_population_is_trained_round_by_round_and_its_schedule_recorded(run):
