@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from hail_study.execution import execute
+from hail_study.execution.driver import checkpoints
 from hail_study.execution.store import Store
 from hail_study.record import Record
 from hail_study.study import load
@@ -64,7 +65,10 @@ def test_a_study_on_s3_that_is_killed_continues_to_the_same_table(local_ray, buc
     assert execute(study, Record(study.file.record, whole), whole, Console(file=io.StringIO())).complete
     keys = list(trials_of(whole).index)
 
-    store = Store(f"{bucket}/checkpoints")
+    study = load(remote / "remote.yaml", ON_S3)
+    place = checkpoints(study, Record(study.file.record, remote), remote)
+    assert place.startswith("s3://studies/checkpoints/remote-")
+    store = Store(place)
     process = command(remote, *ON_S3, **s3)
     deadline = time.monotonic() + PATIENCE
     while (reached := newest_checkpoint(store, keys))[0] < 4:
@@ -83,7 +87,6 @@ def test_a_study_on_s3_that_is_killed_continues_to_the_same_table(local_ray, buc
     assert newest_checkpoint(store, keys) == (0, "")
     assert s3["AWS_SECRET_ACCESS_KEY"] not in printed
 
-    study = load(remote / "remote.yaml", ON_S3)
     record = Record(study.file.record, remote)
     with record.artifact(trials.loc[reached[1], "run_id"], "ranks.parquet") as ranks:
         assert ranks.stat().st_size > 0
