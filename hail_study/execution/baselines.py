@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hail_study.data import Dataset
-from hail_study.execution.version import training_version
+from hail_study.execution.version import version_for
 from hail_study.record import Record
 from hail_study.study import Arm, Configuration, Study, TrialSpec
 from hail_study.study.dependencies import unselected
@@ -21,7 +21,7 @@ def _of_each_task(study: Study, data: Mapping[str, Dataset]) -> Iterable[Arm]:
 
 def record_baselines(record: Record, study: Study, data: Mapping[str, Dataset], known: Container[str]) -> None:
     """Rank by what needs no training, once for each data set of the study; not what the record holds (`known`)."""
-    code = training_version(tuple(study.file.plugins), study.path.parent.resolve())
+    code = version_for(study)
     with TemporaryDirectory() as folder:
         for arm in _of_each_task(study, data):
             prepared, settings = data[arm.key], arm.configuration

@@ -18,7 +18,7 @@ from hail_study.execution.provenance import differs, provenance
 from hail_study.execution.running import tell, train
 from hail_study.execution.sampling import Tried
 from hail_study.execution.store import Store
-from hail_study.execution.version import training_version
+from hail_study.execution.version import version_for
 from hail_study.execution.warmstart import Taken, take
 from hail_study.record import Record
 from hail_study.study import Compute, Place, Problem, Study, StudyError, cautions
@@ -72,9 +72,7 @@ def open_agenda(
         for row in ended.to_dict("records")
     }
     fingerprints = {key: prepared.fingerprint for key, prepared in data.items()}
-    return Agenda(
-        study, fingerprints, training_version(tuple(study.file.plugins), study.path.parent.resolve()), known, earlier
-    )
+    return Agenda(study, fingerprints, version_for(study), known, earlier)
 
 
 def _measured(row: Mapping[Any, Any]) -> dict[str, float]:
@@ -168,8 +166,7 @@ def execute(
             searcher = train(study, agenda, data, record, store, console, address, trials, session)
             spent, halted = "" if agenda.done else searcher.spent, searcher.halted
         record.spend(spent)
-        if agenda.reused:
-            record.ask(overlooked(study, agenda, record.trials(study.file.name)))
+        record.ask(overlooked(study, agenda, trials))
         ending = replace(_report(study, record, directory, agenda), spent=spent, halted=halted)
         if spent:
             record.describe(f"Ended early: {spent}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from hail_study.execution.agenda import Agenda
-from hail_study.execution.version import training_version
+from hail_study.execution.version import version_for
 from hail_study.report.trials import select
 from hail_study.study import FileData, Study
 
@@ -19,7 +19,7 @@ def outdated(study: Study, agenda: Agenda, trials: pd.DataFrame) -> Iterator[str
         agenda: Of it; it knows the data.
         trials: From `Record.trials`.
     """
-    code = training_version(tuple(study.file.plugins), study.path.parent.resolve())
+    code = version_for(study)
     ended = trials[trials["status"].isin(["finished", "pruned"]) & (trials["phase"] != "baseline")]
     for arm in study.arms:
         ours = ended[ended["arm_key"] == arm.key]
@@ -39,7 +39,7 @@ def overlooked(study: Study, agenda: Agenda, trials: pd.DataFrame) -> list[str]:
     Args:
         study: What is run.
         agenda: Of it.
-        trials: From `Record.trials`.
+        trials: From `Record.trials`, as they were before this run: what it adds is of the form that it asks for.
     """
     if not len(trials):
         return []

@@ -19,7 +19,7 @@ from hail_study.execution.room import Room, wants
 from hail_study.execution.sources import Sources
 from hail_study.execution.store import Store
 from hail_study.execution.termination import termination_as_interrupt
-from hail_study.execution.version import training_version
+from hail_study.execution.version import version_for
 from hail_study.record import Record
 from hail_study.study import Compute, Study
 
@@ -71,7 +71,7 @@ def train(
         Progress(agenda, console) as progress,
     ):
         local = where(study.file.compute, address) == "local"
-        code = "" if local else training_version(tuple(study.file.plugins), study.path.parent.resolve())
+        code = "" if local else version_for(study)
         work = work_for(study, store, mark, session, code)
         room.check_nodes(work)
         from hail_study.execution.baselines import record_baselines

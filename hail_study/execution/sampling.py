@@ -7,7 +7,6 @@ whenever a study is resumed, and Optuna's state need not be kept.
 """
 
 import hashlib
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hail_study.study import Choices, Range, Search, Value, active
 from hail_study.study.measures import less_is_searched_for
+from hail_study.study.schema.search import limit
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -65,8 +65,8 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> "Limit":
-        name, relation, bound = re.split(r"(<=|>=)", text)
-        return cls(name.strip(), relation == "<=", float(bound))
+        name, relation, bound = limit(text)
+        return cls(name, relation == "<=", bound)
 
     def excess(self, measured: Mapping[str, float]) -> float:
         """How far a trial is beyond the limit; 0 or less where it keeps it, infinite where it was not measured."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hail_study.execution.work import Work
-from hail_study.study import code_version
+from hail_study.study import Study, code_version
 from hail_study.study.keys import digest
 from hail_study.study.plugins import version_of
 
@@ -27,6 +27,11 @@ def training_version(plugins: tuple[str, ...] = (), folder: Path = Path()) -> st
     """
     own = _own()
     return digest([own, sorted(plugins), version_of(plugins, folder)], len(own)) if plugins else own
+
+
+def version_for(study: Study) -> str:
+    """The version of the code that a study's trials are trained by."""
+    return training_version(tuple(study.file.plugins), study.path.parent.resolve())
 
 
 def other_code(work: Work) -> str:

@@ -18,7 +18,7 @@ from hail_study.study.keys import arm_key
 from hail_study.study.model import Arm
 from hail_study.study.problems import Problems
 from hail_study.study.schema import StudyFile
-from hail_study.study.schema.search import limited
+from hail_study.study.schema.search import limit
 from hail_study.study.sections import Changes, Value, as_set
 from hail_study.study.space import Space, level_paths, probes, size, space_of
 from hail_study.study.tasks import misfits, unmeasured, unsearchable, unvalidated
@@ -159,8 +159,9 @@ class Expansion:
 
     def _check_measurements(self, configuration: Configuration) -> None:
         """What the search looks at must be measured by a search trial."""
-        assert self._file.search is not None
-        named = {"objectives": self._file.search.objectives, "constraints": map(limited, self._file.search.constraints)}
+        search = self._file.search
+        assert search is not None
+        named = {"objectives": search.objectives, "constraints": [limit(one)[0] for one in search.constraints]}
         for section, measurements in named.items():
             for index, measurement in enumerate(measurements):
                 if message := unsearchable(configuration, measurement):

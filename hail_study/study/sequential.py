@@ -122,6 +122,11 @@ def alike(values: Any) -> bool:
     return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
+def equal_but_not_zero(values: Any) -> bool:
+    """Whether values are alike and not 0: how much they vary is then unknown, not nothing."""
+    return bool(values.any()) and alike(values)
+
+
 def decided(differences: Sequence[float], level: float, margin: float | None = None) -> bool:
     """Whether a t interval at a level says better, worse or, within a margin, equivalent.
 
@@ -137,7 +142,7 @@ def decided(differences: Sequence[float], level: float, margin: float | None = N
     from scipy.stats import t
 
     values = np.asarray(differences, dtype=np.float64)
-    if len(values) < 2 or (values.any() and alike(values)):
+    if len(values) < 2 or equal_but_not_zero(values):
         return False
     mean = float(values.mean())
     half = float(t.isf(level / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))

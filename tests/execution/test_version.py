@@ -62,7 +62,7 @@ def test_its_trials_go_elsewhere_and_the_log_says_why(local_ray, tmp_path):
 @pytest.mark.ray
 def test_a_study_on_a_cluster_with_other_code_is_one_line(local_ray, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hail_study.execution.running.training_version", lambda *given: "of another")
+    monkeypatch.setattr("hail_study.execution.running.version_for", lambda *given: "of another")
     path = tmp_path / "study.yaml"
     path.write_text(
         "name: other\ndata: {source: planted, users: 120, items: 60, length: 12, max_length: 12, k_core: 0}\n"

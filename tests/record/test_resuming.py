@@ -8,12 +8,21 @@ import pytest
 from mlflow import MlflowClient
 
 from hail_study.record import Record, RecordError
+from hail_study.study import Study, TrialSpec
 
 
 def crash(record: Record) -> None:
     """What SIGKILL leaves behind: everything written so far, and runs that are still open."""
     record.flush()
     record._claim.release()
+
+
+def with_a_finished_trial(record: Record, study: Study, spec: TrialSpec) -> Record:
+    """The record, begun, once a trial has ended."""
+    record.begin(study, {})
+    record.start(spec)
+    record.finish(spec.key, "finished", {"test/ndcg@10": 0.25}, None)
+    return record
 
 
 def run_ids(record: Record) -> dict[str, str]:
@@ -105,11 +114,7 @@ def test_a_trial_run_anew_on_purpose_replaces_its_result_when_it_has_one(
     make_record: Any, make_study: Any, make_trial: Any
 ) -> None:
     spec = make_trial()
-    first = make_record()
-    first.begin(make_study(), {})
-    first.start(spec)
-    first.finish(spec.key, "finished", {"test/ndcg@10": 0.25}, None)
-    first.end("finished")
+    with_a_finished_trial(make_record(), make_study(), spec).end("finished")
     second = make_record()
     second.begin(make_study(), {})
     second.start(spec)
@@ -205,10 +210,7 @@ def test_one_process_at_a_time_runs_a_study(make_record: Any, make_study: Any) -
 def test_an_interrupted_repetition_of_a_finished_trial_is_closed(make_record: Any, make_study: Any, make_trial: Any):
     """Its first run counts on; the second is no running trial for ever."""
     spec = make_trial()
-    first = make_record()
-    first.begin(make_study(), {})
-    first.start(spec)
-    first.finish(spec.key, "finished", {}, None)
+    first = with_a_finished_trial(make_record(), make_study(), spec)
     first.start(spec)  # as `--rerun` does
     first.end("interrupted")
     assert statuses(first) == ["FINISHED", "KILLED"]
@@ -219,10 +221,7 @@ def test_a_repetition_that_was_killed_is_closed_by_whoever_comes_next(
     make_record: Any, make_study: Any, make_trial: Any
 ) -> None:
     spec = make_trial()
-    first = make_record()
-    first.begin(make_study(), {})
-    first.start(spec)
-    first.finish(spec.key, "finished", {}, None)
+    first = with_a_finished_trial(make_record(), make_study(), spec)
     first.start(spec)
     crash(first)
     second = make_record()

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from hail_study.report.statistics.intervals import Values
-from hail_study.study.sequential import alike
+from hail_study.study.sequential import equal_but_not_zero
 
 
 def tost_p(differences: Values, margin: float) -> float:
@@ -22,7 +22,7 @@ def tost_p(differences: Values, margin: float) -> float:
         The larger of the two one-sided p; NaN below two differences, and for equal ones that are not 0.
     """
     sample = np.asarray(differences, dtype=np.float64)
-    if sample.size < 2 or (sample.any() and alike(sample)):
+    if sample.size < 2 or equal_but_not_zero(sample):
         return math.nan
     error = sample.std(ddof=1) / math.sqrt(sample.size)
     if error == 0:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from hail_study.study.sequential import alike
+from hail_study.study.sequential import alike, equal_but_not_zero
 
 Values = npt.ArrayLike
 
@@ -59,7 +59,7 @@ def mean_interval(values: Values, confidence: float = 0.95, comparisons: int = 1
     if sample.size == 0:
         return Interval(math.nan)
     mean = float(sample.mean())
-    if sample.size < 2 or (sample.any() and alike(sample) and not exact):
+    if sample.size < 2 or (equal_but_not_zero(sample) and not exact):
         return Interval(mean)
     quantile = stats.t.isf((1 - confidence) / comparisons / 2, sample.size - 1)
     half = float(quantile * sample.std(ddof=1) / math.sqrt(sample.size))

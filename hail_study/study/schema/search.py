@@ -114,12 +114,22 @@ def _scheduler_form(given: Any) -> str:
 _LIMIT: Final = re.compile(r"([a-z_0-9@/]+)\s*(<=|>=)\s*([-+0-9.e]+)")
 
 
-def _limit(text: str) -> str:
-    found = _LIMIT.fullmatch(text.strip())
+def limit(constraint: str) -> tuple[str, str, float]:
+    """The measurement that a constraint names, its relation and its bound.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = _LIMIT.fullmatch(constraint.strip())
+    name, relation, bound = found.groups() if found else ("", "", "")
     try:
-        float(found.group(3) if found else "")
+        return name, relation, float(bound)
     except ValueError:
         raise ValueError("must be like `parameters <= 100000`: a measurement, <= or >=, a number") from None
+
+
+def _limit(text: str) -> str:
+    limit(text)
     return text
 
 
@@ -127,11 +137,6 @@ def _storage(uri: str) -> str:
     if not re.match(r"[\w+]+://", uri):
         raise ValueError("must be the URI of a database, such as sqlite:///optuna.db")
     return uri
-
-
-def limited(constraint: str) -> str:
-    """The measurement that a constraint names."""
-    return re.split("<=|>=", constraint)[0].strip()
 
 
 class Search(Section):
